@@ -1,0 +1,30 @@
+//! Passgate: a reverse-proxy auth gateway.
+//!
+//! The life of a request:
+//!
+//! ```text
+//! listener ─ hygiene ─┬─ /api-auth/* ─ api ─ oauth, account ─ store
+//!                     └─ route ─ authn ─ authorise ─ identity headers ─ upstream
+//! ```
+//!
+//! The modules below are listed in its order, and depend only on what is listed after them. It reads top to bottom
+//! in `Gateway::admit` of [`proxy`]; [`app`] puts the parts together.
+
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        reason = "a test that cannot go on says so by panicking"
+    )
+)]
+
+// Shared leaves.
+pub mod telemetry;
+pub mod session;
+pub mod change_log;
+pub mod model;
+pub mod clock;
+pub mod secret;

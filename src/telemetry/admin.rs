@@ -1,0 +1,210 @@
+//! The admin listener: `/livez`, `/readyz`, `/metrics`. Meant for the machines that look after Passgate, never
+//! for clients.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{
+    Json, Router,
+    extract::{RawQuery, State},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use futures_util::future::BoxFuture;
+use http::{StatusCode, header};
+use serde_json::json;
+
+use super::metrics::{CONTENT_TYPE, Metrics};
+
+/// A store that takes longer than this to say anything is out of reach.
+const STORE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How far the process is: starting, ready, draining, in this order and never back.
+#[derive(Debug, Default)]
+pub struct Readiness(AtomicU8);
+
+impl Readiness {
+    const STARTING: u8 = 0;
+    const READY: u8 = 1;
+    const DRAINING: u8 = 2;
+
+    /// Everything is there to serve with.
+    pub fn ready(&self) {
+        self.0.fetch_max(Self::READY, Ordering::Release);
+    }
+
+    /// No new connections are wanted.
+    pub fn drain(&self) {
+        self.0.fetch_max(Self::DRAINING, Ordering::Release);
+    }
+
+    fn status(&self) -> (StatusCode, &'static str) {
+        match self.0.load(Ordering::Acquire) {
+            Self::STARTING => (StatusCode::SERVICE_UNAVAILABLE, "starting"),
+            Self::READY => (StatusCode::OK, "ready"),
+            _ => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
+        }
+    }
+}
+
+struct Admin {
+    metrics: Arc<Metrics>,
+    readiness: Arc<Readiness>,
+    ping: Box<dyn Fn() -> BoxFuture<'static, bool> + Send + Sync>,
+    sample: Box<dyn Fn(&Metrics) + Send + Sync>,
+}
+
+/// The router of the admin listener. `ping` asks the store whether it answers, and is given a second; `sample`
+/// sets what is known only when asked for, each time the figures are read.
+pub fn router<P, F, E>(
+    metrics: Arc<Metrics>,
+    readiness: Arc<Readiness>,
+    ping: P,
+    sample: impl Fn(&Metrics) + Send + Sync + 'static,
+) -> Router
+where
+    P: Fn() -> F + Send + Sync + 'static,
+    F: Future<Output = Result<(), E>> + Send + 'static,
+    E: fmt::Display,
+{
+    routes(Admin { metrics, readiness, ping: patiently(ping, STORE_PATIENCE), sample: Box::new(sample) })
+}
+
+/// Whether the store answers in time.
+fn patiently<P, F, E>(ping: P, patience: Duration) -> Box<dyn Fn() -> BoxFuture<'static, bool> + Send + Sync>
+where
+    P: Fn() -> F + Send + Sync + 'static,
+    F: Future<Output = Result<(), E>> + Send + 'static,
+    E: fmt::Display,
+{
+    Box::new(move || {
+        let answer = tokio::time::timeout(patience, ping());
+        Box::pin(async move {
+            match answer.await {
+                Ok(Ok(())) => true,
+                Ok(Err(error)) => {
+                    tracing::debug!(%error, "the store does not answer");
+                    false
+                }
+                Err(_) => false,
+            }
+        })
+    })
+}
+
+fn routes(admin: Admin) -> Router {
+    Router::new()
+        .route("/livez", get(async || Json(json!({ "status": "live" }))))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(figures))
+        .with_state(Arc::new(admin))
+}
+
+impl Admin {
+    async fn store_is_up(&self) -> bool {
+        let up = (self.ping)().await;
+        self.metrics.store_up.set(i64::from(up));
+        up
+    }
+}
+
+/// 503 only before start-up is complete and while draining. A store outage is told, but stays 200 unless
+/// `?strict=1`: taking every node out of rotation would turn an outage of sign-in into one of everything.
+async fn readyz(State(admin): State<Arc<Admin>>, RawQuery(query): RawQuery) -> Response {
+    let (mut code, status) = admin.readiness.status();
+    let up = admin.store_is_up().await;
+    let strict = query.is_some_and(|query| query.split('&').any(|pair| pair == "strict=1"));
+    if strict && !up {
+        code = StatusCode::SERVICE_UNAVAILABLE;
+    }
+    let store = if up { "reachable" } else { "unreachable" };
+    (code, Json(json!({ "status": status, "store": store }))).into_response()
+}
+
+async fn figures(State(admin): State<Arc<Admin>>) -> Response {
+    admin.store_is_up().await;
+    (admin.sample)(&admin.metrics);
+    match admin.metrics.render() {
+        Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "the metrics cannot be rendered");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{Ready, pending, ready};
+
+    use axum::body::Body;
+    use http::Request;
+    use http_body_util::BodyExt;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    async fn get(router: &Router, path: &str) -> (StatusCode, String) {
+        let answer = router.clone().oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
+        let status = answer.status();
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    fn with_store(
+        ping: impl Fn() -> Ready<Result<(), &'static str>> + Send + Sync + 'static,
+    ) -> (Arc<Readiness>, Router) {
+        let readiness = Arc::new(Readiness::default());
+        let sample = |metrics: &Metrics| metrics.hashes_waiting.set(5);
+        let router = router(Arc::new(Metrics::new()), Arc::clone(&readiness), ping, sample);
+        (readiness, router)
+    }
+
+    #[tokio::test]
+    async fn a_process_is_ready_after_its_start_and_until_it_drains() {
+        let (readiness, router) = with_store(|| ready(Ok(())));
+        let (status, body) = get(&router, "/readyz").await;
+        assert_eq!((status.as_u16(), &*body), (503, r#"{"status":"starting","store":"reachable"}"#));
+        readiness.ready();
+        let (status, body) = get(&router, "/readyz?strict=1").await;
+        assert_eq!((status.as_u16(), &*body), (200, r#"{"status":"ready","store":"reachable"}"#));
+        readiness.drain();
+        readiness.ready();
+        let (status, body) = get(&router, "/readyz").await;
+        assert_eq!((status.as_u16(), &*body), (503, r#"{"status":"draining","store":"reachable"}"#));
+        assert_eq!(get(&router, "/livez").await.0, 200, "it drains, but it lives");
+    }
+
+    #[tokio::test]
+    async fn a_store_outage_is_told_but_takes_no_node_out_of_rotation_unless_asked_strictly() {
+        let (readiness, router) = with_store(|| ready(Err("disk full")));
+        readiness.ready();
+        let (status, body) = get(&router, "/readyz").await;
+        assert_eq!((status.as_u16(), &*body), (200, r#"{"status":"ready","store":"unreachable"}"#));
+        assert_eq!(get(&router, "/readyz?strict=1").await.0, 503);
+        assert_eq!(get(&router, "/readyz?strict=0").await.0, 200);
+    }
+
+    #[tokio::test]
+    async fn a_store_that_hangs_is_out_of_reach() {
+        let ping = patiently(pending::<Result<(), String>>, Duration::from_millis(1));
+        assert!(!ping().await);
+    }
+
+    #[tokio::test]
+    async fn the_figures_say_what_is_so_now() {
+        let (_, router) = with_store(|| ready(Ok(())));
+        let (status, text) = get(&router, "/metrics").await;
+        assert_eq!(status, 200);
+        for figure in ["passgate_store_up 1", "passgate_hashes_waiting 5"] {
+            assert!(text.lines().any(|line| line == figure), "{figure} is missing of\n{text}");
+        }
+        assert_eq!(get(&router, "/").await.0, 404);
+    }
+}
