@@ -21,6 +21,8 @@
     )
 )]
 
+// /api-auth/*
+pub mod store;
 // Shared leaves.
 pub mod telemetry;
 pub mod session;

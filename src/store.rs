@@ -1,0 +1,315 @@
+//! Where accounts and sessions live: traits at the level of the domain, each method named by the atomicity it
+//! promises. One contract suite (`store::contract`, built for tests) runs against every store.
+//!
+//! A store that fails is not a store that says no: every method's error is [`StoreError`] alone, and what the
+//! domain refuses is part of its answer.
+
+#[cfg(test)]
+pub(crate) mod contract;
+pub mod sql;
+
+use std::{path::PathBuf, time::Duration};
+
+use async_trait::async_trait;
+
+use crate::{
+    change_log::Change,
+    clock::Timestamp,
+    model::{Account, AccountId, ClientId, Epoch, Scope, SessionId},
+    session::{Presented, Refusal, Rules, Session},
+};
+
+/// How long an entry of the change log outlives the last access token it concerns: the allowance for clocks that
+/// differ (60 s at most) and as much again for nodes that read late.
+pub const CHANGE_MARGIN: Duration = Duration::from_mins(2);
+
+/// Which store, and where.
+pub enum Settings {
+    /// One file on this machine.
+    Sqlite {
+        /// The database file; made on the first start.
+        path: PathBuf,
+    },
+}
+
+/// The store could not do its work. Never a verdict on what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Out of reach, busy beyond its time-out, full or read-only: worth trying again later (503).
+    #[error("the store is unavailable: {0}")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// It answered with something that we never wrote.
+    #[error("the store holds what this version cannot read: {0}")]
+    Corrupt(String),
+}
+
+/// Every store is all of these.
+pub trait Store: AccountStore + SessionStore + ClientStore + KeyStore + ChangeStore + Send + Sync {}
+
+impl<T: AccountStore + SessionStore + ClientStore + KeyStore + ChangeStore + Send + Sync> Store for T {}
+
+/// An account with what proves it.
+#[derive(Clone)]
+pub struct Credentials {
+    /// The account.
+    pub account: Account,
+    /// PHC string; absent when the account has no usable password.
+    pub password_hash: Option<String>,
+}
+
+/// What became of an insertion of an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "made once per sign-up, and taken apart at once")]
+pub enum InsertAccount {
+    /// It is kept, and with it the first session, when one was asked for.
+    Inserted(Option<SessionStart>),
+    /// Another account has the address.
+    EmailTaken,
+    /// Another account has the `external_id`.
+    ExternalIdTaken,
+}
+
+/// One change of an account, with what must follow from it in the same step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AccountChange {
+    /// A new password hash: bumps the epoch and ends every session.
+    Password(String),
+    /// Deactivation bumps the epoch and ends every session; activation does neither.
+    Active(bool),
+    /// Bumps the epoch; sessions go on and carry the new claim from the next refresh.
+    Staff(bool),
+    /// As [`AccountChange::Staff`].
+    Groups(Vec<String>),
+}
+
+/// Accounts.
+#[async_trait]
+pub trait AccountStore {
+    /// Keeps a new account, and its first session when one is given, in one step. `email_key` is the canonical
+    /// form of `account.email`.
+    async fn insert_account(
+        &self,
+        account: &Account,
+        email_key: Option<&str>,
+        password_hash: Option<&str>,
+        session: Option<&NewSession>,
+    ) -> Result<InsertAccount, StoreError>;
+
+    /// The account of this id.
+    async fn account(&self, id: AccountId) -> Result<Option<Account>, StoreError>;
+
+    /// The account of this canonical address, with its password hash and epoch read together.
+    async fn credentials(&self, email_key: &str) -> Result<Option<Credentials>, StoreError>;
+
+    /// Up to `limit` accounts in the order of their ids, from the one after `after`.
+    async fn accounts(&self, after: Option<AccountId>, limit: u32) -> Result<Vec<Account>, StoreError>;
+
+    /// Changes an account, bumps its epoch, ends its sessions and logs it, all in one step, as
+    /// [`AccountChange`] says. A change that changes nothing bumps nothing, except a password, which always
+    /// does. The account as it is now, or `None` when there is none.
+    async fn change_account(&self, id: AccountId, change: &AccountChange) -> Result<Option<Account>, StoreError>;
+
+    /// Replaces a password hash by one of the same password, if it still is `current`; no epoch moves.
+    async fn replace_password_hash(&self, id: AccountId, current: &str, new: &str) -> Result<bool, StoreError>;
+}
+
+/// A session to be made.
+#[derive(Clone, Debug)]
+pub struct NewSession {
+    /// Its id, derived from a fresh handle.
+    pub id: SessionId,
+    /// Whose.
+    pub account: AccountId,
+    /// The account's epoch as read together with what proved the caller.
+    pub epoch: Epoch,
+    /// With which client.
+    pub client: ClientId,
+    /// For what.
+    pub scope: Scope,
+    /// Limits of today.
+    pub rules: Rules,
+}
+
+impl NewSession {
+    /// The session as it is kept first, at generation 0.
+    pub fn begin(&self, now: Timestamp) -> Session {
+        let mut session = Session {
+            id: self.id,
+            account: self.account,
+            client: self.client.clone(),
+            scope: self.scope.clone(),
+            created_at: now,
+            generation: 0,
+            rotated_at: now,
+            superseded: Vec::new(),
+            access_expires_at: now,
+            refresh_ended: false,
+        };
+        session.access_expires_at = session.next_access_expiry(&self.rules, now);
+        session
+    }
+}
+
+/// A session that came to be or went on, with what its access token must say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionStart {
+    /// The session after the step.
+    pub session: Session,
+    /// The account as it is now, its fresh claims among it.
+    pub account: Account,
+    /// The store's clock at the step: `iat`.
+    pub now: Timestamp,
+    /// `exp` of the access token to be signed; kept before it is signed.
+    pub access_expires_at: Timestamp,
+}
+
+/// What became of a presented refresh token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rotation {
+    /// The session moved on one generation; hand out `session.generation`.
+    Rotated(SessionStart),
+    /// Superseded within the grace: hand out `session.generation` again.
+    Repeated(SessionStart),
+    /// The store had lost writes; hand out `session.generation`.
+    FastForwarded {
+        /// The session after the step.
+        start: SessionStart,
+        /// How many generations were lost.
+        gap: u32,
+    },
+    /// A used token came back: the session was ended.
+    Theft {
+        /// Whose session it was.
+        account: AccountId,
+    },
+    /// It does not hold; nothing changed.
+    Refused(Refusal),
+}
+
+/// Sessions.
+#[async_trait]
+pub trait SessionStore {
+    /// Makes a session if the account is active and its epoch is still the one given; `None` otherwise.
+    async fn create_session(&self, session: &NewSession) -> Result<Option<SessionStart>, StoreError>;
+
+    /// Judges a presented refresh token by [`Session::judge`] and carries the verdict out, in one step. An
+    /// unknown session is [`Refusal::Ended`].
+    async fn rotate_session(&self, presented: &Presented, rules: &Rules) -> Result<Rotation, StoreError>;
+
+    /// The session of this id.
+    async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError>;
+
+    /// Deletes a session and logs its end, in one step. False when there is none (any more).
+    async fn end_session(&self, id: SessionId) -> Result<bool, StoreError>;
+
+    /// Deletes up to `limit` sessions that passed a limit of `rules` and have no living access token, and up to
+    /// `limit` change-log entries past their `until`. How many went.
+    async fn sweep_expired(&self, rules: &Rules, limit: u32) -> Result<u64, StoreError>;
+}
+
+/// A client kept in the store, beside those of the configuration.
+#[derive(Clone)]
+pub struct StoredClient {
+    /// `client_id`.
+    pub id: ClientId,
+    /// HMAC-SHA-256 of the secret under the derived key; absent for a public client.
+    pub secret_mac: Option<[u8; 32]>,
+    /// Names of the grants it may use.
+    pub grants: Vec<String>,
+    /// What it may ask for.
+    pub scopes: Scope,
+}
+
+/// Clients kept in the store.
+#[async_trait]
+pub trait ClientStore {
+    /// Keeps a client and logs it, in one step. False when the id is taken.
+    async fn insert_client(&self, client: &StoredClient) -> Result<bool, StoreError>;
+
+    /// All of them, in the order of their ids.
+    async fn clients(&self) -> Result<Vec<StoredClient>, StoreError>;
+}
+
+/// A signing key as kept: the private half sealed.
+#[derive(Clone)]
+pub struct StoredKey {
+    /// `kid`.
+    pub kid: String,
+    /// JWA name: `EdDSA`, `ES256`, `RS256`.
+    pub algorithm: String,
+    /// PKCS#8, sealed under a key derived from the master secret.
+    pub sealed: Vec<u8>,
+    /// When it was made, and so published.
+    pub created_at: Timestamp,
+    /// From when on it signs, until a later one does.
+    pub signs_from: Timestamp,
+}
+
+/// Signing keys.
+#[async_trait]
+pub trait KeyStore {
+    /// All keys, by `signs_from`.
+    async fn keys(&self) -> Result<Vec<StoredKey>, StoreError>;
+
+    /// Keeps a key and logs it, in one step, if the keys kept are exactly `known`; false when somebody else
+    /// was faster.
+    async fn insert_key(&self, key: &StoredKey, known: &[String]) -> Result<bool, StoreError>;
+
+    /// Deletes a key and logs it, in one step: what it signed holds no more. False when there is none.
+    async fn delete_key(&self, kid: &str) -> Result<bool, StoreError>;
+}
+
+/// How far a node has read the change log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    /// Random, made with the log; another one is another log.
+    pub log_id: [u8; 16],
+    /// The last entry read; 0 when the log was empty.
+    pub last: u64,
+}
+
+/// What was read of the change log.
+#[derive(Clone, Debug)]
+pub struct Changes {
+    /// The entries: those after the cursor, or all.
+    pub entries: Vec<Change>,
+    /// Where to go on.
+    pub cursor: Cursor,
+    /// The whole log was read, since the cursor could not be continued from. The entries then end with
+    /// [`Change::Keys`] and [`Change::Clients`], of which some may have been missed.
+    pub whole: bool,
+}
+
+/// Who this deployment is, and proof of its master secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deployment {
+    /// Random, made with the store.
+    pub id: [u8; 16],
+    /// HMAC of "check" and the id under the master secret.
+    pub master_check: [u8; 32],
+}
+
+/// The change log and the deployment.
+#[async_trait]
+pub trait ChangeStore {
+    /// Entries after `cursor`; the whole log when there is no cursor, it is of another log, or its last entry
+    /// is gone.
+    async fn read_changes(&self, cursor: Option<Cursor>) -> Result<Changes, StoreError>;
+
+    /// Returns when there may be something to read; also now and then without cause.
+    async fn wait_for_changes(&self);
+
+    /// Writes what a node remembers to log and rows again, idempotently: ended sessions are deleted, epochs
+    /// raised to at least `min_epoch`. An account whose epoch had to be raised loses its sessions: whether they
+    /// were ended with it is not remembered. [`Change::Keys`] and [`Change::Clients`] have nothing to restore.
+    async fn reapply_changes(&self, changes: &[Change]) -> Result<(), StoreError>;
+
+    /// The deployment; `None` in a store that was never claimed.
+    async fn deployment(&self) -> Result<Option<Deployment>, StoreError>;
+
+    /// Claims a fresh store; whoever came first is returned.
+    async fn claim_deployment(&self, deployment: &Deployment) -> Result<Deployment, StoreError>;
+
+    /// Whether the store answers.
+    async fn ping(&self) -> Result<(), StoreError>;
+}

@@ -1,0 +1,251 @@
+//! The contract every store keeps, as a suite that takes a constructor: one rule, one test.
+//!
+//! A store under test calls [`store_contract!`] with the path of an `async fn() -> Bench` that makes a fresh one:
+//!
+//! ```ignore
+//! crate::store::contract::store_contract!(crate::store::sql::tests::fresh);
+//! ```
+
+pub mod accounts;
+pub mod changes;
+pub mod keys;
+pub mod rotation;
+pub mod sessions;
+
+use std::{any::Any, sync::Arc, time::Duration};
+
+use crate::{
+    change_log::{Change, View},
+    clock::{Clock, Timestamp},
+    model::{Account, AccountId, ClientId, Epoch, Scope, SessionId},
+    session::{Presented, Rules, Session},
+    store::{InsertAccount, NewSession, Rotation, SessionStart, Store},
+};
+
+macro_rules! store_contract {
+    ($fresh:path) => {
+        $crate::store::contract::store_contract! { $fresh;
+            accounts {
+                an_account_comes_back_as_it_was_given
+                accounts_without_an_address_live_side_by_side
+                one_address_in_two_spellings_is_one_account
+                one_external_id_is_one_account
+                a_race_for_one_address_has_one_winner
+                an_account_and_its_first_session_come_together
+                a_refused_account_leaves_no_session
+                accounts_are_listed_by_id_page_by_page
+                a_new_password_moves_the_epoch_and_ends_every_session
+                the_same_password_again_is_a_change_too
+                deactivation_moves_the_epoch_and_ends_every_session
+                activation_moves_nothing
+                staff_and_groups_move_the_epoch_and_end_nothing
+                a_change_that_changes_nothing_moves_nothing
+                nobody_cannot_be_changed
+                a_rehash_replaces_only_the_hash_it_was_made_from
+                parallel_changes_are_all_counted
+            }
+            sessions {
+                a_session_begins_at_generation_zero
+                no_access_token_outlives_the_absolute_limit
+                no_session_for_an_epoch_that_moved
+                no_session_for_the_inactive_or_unknown
+                an_ended_session_is_gone_and_logged_once
+                an_end_is_remembered_until_the_last_access_token_has_expired
+                a_moved_epoch_is_remembered_until_the_last_access_token_has_expired
+                revocation_and_refresh_at_once_leave_nothing_alive
+                a_new_password_and_sign_ins_at_once_leave_no_old_session
+                the_sweep_takes_the_expired_and_leaves_the_living
+                the_sweep_spares_sessions_whose_access_tokens_live
+                the_sweep_takes_no_more_than_it_is_told
+            }
+            rotation {
+                the_current_generation_moves_on_by_one
+                a_straggler_within_the_grace_gets_the_current_one_again
+                a_straggler_after_the_grace_is_theft_and_ends_the_session
+                parallel_refreshes_agree_on_one_successor
+                every_straggler_of_a_quick_chain_agrees
+                a_generation_never_handed_out_means_lost_writes
+                a_superseded_generation_is_still_theft_after_a_fast_forward
+                what_is_refused_burns_nothing
+                the_idle_limit_counts_from_the_last_rotation
+                the_absolute_limit_counts_from_sign_in
+                a_repeated_token_extends_no_limit
+                a_narrowed_scope_stays_narrow
+                a_refresh_brings_fresh_claims
+            }
+            changes {
+                entries_come_in_the_order_of_their_writes
+                a_cursor_goes_on_where_it_ended
+                no_cursor_and_a_foreign_one_read_the_whole_log
+                a_cursor_ahead_of_the_log_reads_the_whole_log
+                a_node_knows_its_own_changes_at_once
+                a_node_hears_of_the_changes_of_another
+                pruned_entries_that_were_read_are_not_missed
+                pruned_entries_that_were_not_read_mean_the_whole_log
+                entries_are_kept_until_their_time
+                what_is_remembered_restores_what_was_lost
+                what_is_remembered_twice_is_written_once
+                what_is_remembered_of_the_unknown_is_harmless
+            }
+            keys {
+                a_key_comes_back_as_it_was_given
+                keys_come_in_the_order_they_sign
+                a_key_is_kept_only_beside_the_known_ones
+                a_race_to_rotate_has_one_winner
+                a_deleted_key_is_gone_and_logged
+                a_client_comes_back_as_it_was_given
+                a_client_id_is_given_once
+                a_fresh_store_is_claimed_once
+                a_store_in_order_answers
+            }
+        }
+    };
+    ($fresh:path; $($part:ident { $($rule:ident)* })*) => {
+        $(mod $part {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+                async fn $rule() {
+                    $crate::store::contract::$part::$rule(&$fresh().await).await;
+                }
+            )*
+        })*
+    };
+}
+pub(crate) use store_contract;
+
+/// The rules of the tests, unless one says otherwise.
+pub const RULES: Rules = Rules {
+    idle_ttl: Duration::from_hours(14 * 24),
+    absolute_ttl: Duration::from_hours(90 * 24),
+    reuse_grace: Duration::from_secs(30),
+    access_ttl: Duration::from_mins(15),
+};
+
+/// The shortest time there is for a store.
+pub const INSTANT: Duration = Duration::from_millis(1);
+
+/// One process with the store open.
+pub struct Node {
+    pub store: Arc<dyn Store>,
+    /// The view that was given to it.
+    pub view: Arc<View>,
+}
+
+/// Two nodes on one fresh store, and the clock they share.
+pub struct Bench {
+    pub clock: Clock,
+    pub here: Node,
+    pub there: Node,
+    _kept: Box<dyn Any + Send + Sync>,
+}
+
+impl Bench {
+    /// `kept` is what must outlive the test: a directory, a server.
+    pub fn new(clock: Clock, here: Node, there: Node, kept: impl Any + Send + Sync) -> Self {
+        Self { clock, here, there, _kept: Box::new(kept) }
+    }
+
+    /// The store, where it does not matter which node asks.
+    pub fn store(&self) -> &dyn Store {
+        &*self.here.store
+    }
+
+    /// Some account, kept.
+    pub async fn account(&self, name: &str) -> Account {
+        let account = account(name);
+        let inserted = self.store().insert_account(&account, account.email.as_deref(), Some("hash"), None).await;
+        assert_eq!(inserted.unwrap(), InsertAccount::Inserted(None));
+        account
+    }
+
+    /// A session of the account, begun now under [`RULES`].
+    pub async fn sign_in(&self, account: &Account) -> SessionStart {
+        self.store().create_session(&new_session(account)).await.unwrap().expect("an account that may sign in")
+    }
+
+    /// Presents generation `n` of the session with its own client, under [`RULES`].
+    pub async fn refresh(&self, session: &Session, n: u32) -> Rotation {
+        self.store().rotate_session(&presented(session, n), &RULES).await.unwrap()
+    }
+
+    /// The session as it is kept.
+    pub async fn session(&self, id: SessionId) -> Option<Session> {
+        self.store().session(id).await.unwrap()
+    }
+
+    /// The whole change log, without what every whole reading ends with.
+    pub async fn log(&self) -> Vec<Change> {
+        let mut changes = self.store().read_changes(None).await.unwrap();
+        assert!(changes.whole);
+        assert_eq!(changes.entries.split_off(changes.entries.len() - 2), [Change::Keys, Change::Clients]);
+        changes.entries
+    }
+
+    /// Does `what` on both nodes in turn, `count` times at once.
+    pub async fn at_once<T, F>(&self, count: usize, what: impl Fn(Arc<dyn Store>, usize) -> F) -> Vec<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = T> + Send + 'static,
+    {
+        let tasks: Vec<_> = (0..count)
+            .map(|i| {
+                let node = if i % 2 == 0 { &self.here } else { &self.there };
+                tokio::spawn(what(Arc::clone(&node.store), i))
+            })
+            .collect();
+        let mut answers = Vec::with_capacity(count);
+        for task in tasks {
+            answers.push(task.await.unwrap());
+        }
+        answers
+    }
+}
+
+/// The clock of a bench, at a time that is nothing special.
+pub fn clock() -> Clock {
+    Clock::manual(Timestamp::from_seconds(1_790_000_000))
+}
+
+/// Some account, not kept yet; its address is canonical as it stands.
+pub fn account(name: &str) -> Account {
+    Account {
+        id: AccountId::generate(),
+        email: Some(format!("{name}@example.org")),
+        email_verified: false,
+        username: name.to_owned(),
+        first_name: String::new(),
+        last_name: String::new(),
+        groups: Vec::new(),
+        staff: false,
+        active: true,
+        external_id: None,
+        epoch: Epoch::default(),
+        created_at: Timestamp::from_seconds(1_780_000_000),
+    }
+}
+
+/// A session to be made, of the account as given, with a fresh id.
+pub fn new_session(account: &Account) -> NewSession {
+    NewSession {
+        // Any 16 bytes that are not used twice.
+        id: SessionId::from_bytes(*AccountId::generate().as_bytes()),
+        account: account.id,
+        epoch: account.epoch,
+        client: ClientId::from("web"),
+        scope: Scope::parse("read write").unwrap(),
+        rules: RULES,
+    }
+}
+
+/// Generation `n` of the session, with its own client and all of its scope.
+pub fn presented(session: &Session, n: u32) -> Presented {
+    Presented { sid: session.id, generation: n, client: session.client.clone(), scope: None }
+}
+
+/// The answer's session, where tokens were handed out.
+pub fn start(rotation: Rotation) -> SessionStart {
+    match rotation {
+        Rotation::Rotated(start) | Rotation::Repeated(start) | Rotation::FastForwarded { start, .. } => start,
+        refused => panic!("no tokens: {refused:?}"),
+    }
+}

@@ -1,0 +1,130 @@
+//! Rules of signing keys, clients and the deployment.
+
+use super::Bench;
+use crate::{
+    change_log::Change,
+    clock::Timestamp,
+    model::{ClientId, Scope},
+    store::{Deployment, StoredClient, StoredKey},
+};
+
+fn key(kid: &str, signs_from: i64) -> StoredKey {
+    StoredKey {
+        kid: kid.to_owned(),
+        algorithm: "EdDSA".to_owned(),
+        sealed: vec![0, 255, 1],
+        created_at: Timestamp::from_seconds(1_780_000_000),
+        signs_from: Timestamp::from_seconds(signs_from),
+    }
+}
+
+async fn kids(bench: &Bench) -> Vec<String> {
+    bench.there.store.keys().await.unwrap().into_iter().map(|key| key.kid).collect()
+}
+
+pub async fn a_key_comes_back_as_it_was_given(bench: &Bench) {
+    assert!(bench.store().keys().await.unwrap().is_empty());
+    let given = key("k1", 1_790_000_000);
+    assert!(bench.store().insert_key(&given, &[]).await.unwrap());
+    let kept = bench.there.store.keys().await.unwrap().pop().unwrap();
+    assert_eq!((kept.kid, kept.algorithm, kept.sealed), (given.kid, given.algorithm, given.sealed));
+    assert_eq!((kept.created_at, kept.signs_from), (given.created_at, given.signs_from));
+    assert_eq!(bench.log().await, [Change::Keys]);
+}
+
+pub async fn keys_come_in_the_order_they_sign(bench: &Bench) {
+    let mut known = Vec::new();
+    for (kid, signs_from) in [("b", 2), ("c", 3), ("a", 1)] {
+        assert!(bench.store().insert_key(&key(kid, signs_from), &known).await.unwrap());
+        known.insert(0, kid.to_owned());
+    }
+    assert_eq!(kids(bench).await, ["a", "b", "c"]);
+}
+
+pub async fn a_key_is_kept_only_beside_the_known_ones(bench: &Bench) {
+    let insert = async |kid: &str, known: &[&str]| {
+        let known: Vec<_> = known.iter().copied().map(str::to_owned).collect();
+        bench.store().insert_key(&key(kid, 1), &known).await.unwrap()
+    };
+    assert!(!insert("k1", &["gone"]).await);
+    assert!(insert("k1", &[]).await);
+    assert!(!insert("k2", &[]).await, "somebody else made the first one");
+    assert!(!insert("k2", &["k1", "gone"]).await);
+    assert!(insert("k2", &["k1"]).await);
+    assert!(!insert("k3", &["k1"]).await);
+    assert!(insert("k3", &["k2", "k1"]).await, "in any order");
+    assert_eq!(bench.log().await, [Change::Keys, Change::Keys, Change::Keys], "refusals are not logged");
+}
+
+pub async fn a_race_to_rotate_has_one_winner(bench: &Bench) {
+    assert!(bench.store().insert_key(&key("k0", 0), &[]).await.unwrap());
+    let answers = bench
+        .at_once(16, |store, i| async move {
+            store.insert_key(&key(&format!("new {i}"), 1), &["k0".to_owned()]).await.unwrap()
+        })
+        .await;
+    assert_eq!(answers.into_iter().filter(|inserted| *inserted).count(), 1);
+    assert_eq!(kids(bench).await.len(), 2);
+}
+
+pub async fn a_deleted_key_is_gone_and_logged(bench: &Bench) {
+    bench.store().insert_key(&key("k1", 1), &[]).await.unwrap();
+    assert!(bench.store().delete_key("k1").await.unwrap());
+    assert!(!bench.store().delete_key("k1").await.unwrap());
+    assert!(kids(bench).await.is_empty());
+    assert_eq!(bench.log().await, [Change::Keys, Change::Keys]);
+}
+
+fn client(id: &str, secret_mac: Option<[u8; 32]>) -> StoredClient {
+    StoredClient {
+        id: ClientId::from(id),
+        secret_mac,
+        grants: vec!["password".to_owned(), "refresh_token".to_owned()],
+        scopes: Scope::parse("write read").unwrap(),
+    }
+}
+
+pub async fn a_client_comes_back_as_it_was_given(bench: &Bench) {
+    let given = [client("cli", None), client("Web \"1\"", Some([0xAB; 32])), client("app", Some([0; 32]))];
+    for client in &given {
+        assert!(bench.store().insert_client(client).await.unwrap());
+    }
+    let kept = bench.there.store.clients().await.unwrap();
+    assert_eq!(kept.iter().map(|client| client.id.as_str()).collect::<Vec<_>>(), ["Web \"1\"", "app", "cli"]);
+    for client in kept {
+        let given = given.iter().find(|given| given.id == client.id).unwrap();
+        assert_eq!(
+            (client.secret_mac, &client.grants, &client.scopes),
+            (given.secret_mac, &given.grants, &given.scopes)
+        );
+    }
+    assert_eq!(bench.log().await, [Change::Clients, Change::Clients, Change::Clients]);
+}
+
+pub async fn a_client_id_is_given_once(bench: &Bench) {
+    assert!(bench.store().insert_client(&client("web", Some([1; 32]))).await.unwrap());
+    assert!(!bench.there.store.insert_client(&client("web", None)).await.unwrap());
+    let kept = bench.store().clients().await.unwrap();
+    assert_eq!(kept.iter().map(|client| client.secret_mac).collect::<Vec<_>>(), [Some([1; 32])]);
+    assert_eq!(bench.log().await, [Change::Clients]);
+}
+
+pub async fn a_fresh_store_is_claimed_once(bench: &Bench) {
+    assert_eq!(bench.store().deployment().await.unwrap(), None);
+    let claims = bench
+        .at_once(16, |store, i| async move {
+            let i = u8::try_from(i).unwrap();
+            store.claim_deployment(&Deployment { id: [i; 16], master_check: [i; 32] }).await.unwrap()
+        })
+        .await;
+    assert!(claims.iter().all(|winner| *winner == claims[0]), "all are told of the same one");
+    assert_eq!(claims[0].master_check, [claims[0].id[0]; 32]);
+    for node in [&bench.here, &bench.there] {
+        assert_eq!(node.store.deployment().await.unwrap(), Some(claims[0]));
+    }
+}
+
+pub async fn a_store_in_order_answers(bench: &Bench) {
+    bench.store().ping().await.unwrap();
+    bench.there.store.ping().await.unwrap();
+}

@@ -1,0 +1,199 @@
+//! Sessions: [`SessionStore`].
+
+use async_trait::async_trait;
+use sqlx::{
+    Row as _,
+    sqlite::{SqliteConnection, SqliteRow},
+};
+
+use super::{SqlStore, accounts, changes, json, parsed, writer::Step};
+use crate::{
+    change_log::Change,
+    clock::Timestamp,
+    model::{AccountId, ClientId, Scope, SessionId},
+    session::{Presented, Refusal, Rules, Session, Verdict},
+    store::{CHANGE_MARGIN, NewSession, Rotation, SessionStart, SessionStore, StoreError},
+};
+
+#[async_trait]
+impl SessionStore for SqlStore {
+    async fn create_session(&self, session: &NewSession) -> Result<Option<SessionStart>, StoreError> {
+        let session = session.clone();
+        self.writer.write(move |step| Box::pin(async move { create(step, &session).await })).await
+    }
+
+    async fn rotate_session(&self, presented: &Presented, rules: &Rules) -> Result<Rotation, StoreError> {
+        let (presented, rules) = (presented.clone(), *rules);
+        self.writer.write(move |step| Box::pin(async move { rotate(step, &presented, &rules).await })).await
+    }
+
+    async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
+        self.read(async |mut connection| find(&mut connection, id).await).await
+    }
+
+    async fn end_session(&self, id: SessionId) -> Result<bool, StoreError> {
+        self.writer
+            .write(move |step| {
+                Box::pin(async move {
+                    let Some(session) = find(&mut step.connection, id).await? else {
+                        return Ok(false);
+                    };
+                    end(step, &session).await?;
+                    Ok(true)
+                })
+            })
+            .await
+    }
+
+    async fn sweep_expired(&self, rules: &Rules, limit: u32) -> Result<u64, StoreError> {
+        let rules = *rules;
+        self.writer
+            .write(move |step| {
+                Box::pin(async move { Ok(sweep(step, &rules, limit).await? + changes::prune(step, limit).await?) })
+            })
+            .await
+    }
+}
+
+async fn find(connection: &mut SqliteConnection, id: SessionId) -> Result<Option<Session>, sqlx::Error> {
+    let row =
+        sqlx::query("SELECT * FROM sessions WHERE sid = ?").bind(id.to_string()).fetch_optional(connection).await?;
+    row.as_ref().map(session).transpose()
+}
+
+pub(super) async fn create(step: &mut Step, new: &NewSession) -> Result<Option<SessionStart>, StoreError> {
+    let Some(account) = accounts::find(&mut step.connection, new.account).await? else {
+        return Ok(None);
+    };
+    if !account.active || account.epoch != new.epoch {
+        return Ok(None);
+    }
+    let now = step.now();
+    let session = new.begin(now);
+    sqlx::query(
+        "INSERT INTO sessions (sid, account, client, scope, created_at, generation, rotated_at, superseded, \
+         access_expires_at, refresh_ended) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(session.id.to_string())
+    .bind(session.account.to_string())
+    .bind(session.client.as_str())
+    .bind(session.scope.to_string())
+    .bind(session.created_at.millis())
+    .bind(session.generation)
+    .bind(session.rotated_at.millis())
+    .bind(times(&session.superseded))
+    .bind(session.access_expires_at.millis())
+    .bind(session.refresh_ended)
+    .execute(&mut step.connection)
+    .await?;
+    Ok(Some(SessionStart { access_expires_at: session.access_expires_at, session, account, now }))
+}
+
+async fn rotate(step: &mut Step, presented: &Presented, rules: &Rules) -> Result<Rotation, StoreError> {
+    let Some(mut session) = find(&mut step.connection, presented.sid).await? else {
+        return Ok(Rotation::Refused(Refusal::Ended));
+    };
+    let Some(account) = accounts::find(&mut step.connection, session.account).await? else {
+        return Err(StoreError::Corrupt(format!("session {} is of no account", session.id)));
+    };
+    let now = step.now();
+    let verdict = session.judge(presented, account.active, rules, now);
+    session.advance(verdict, presented, rules, now);
+    match verdict {
+        Verdict::Refuse(refusal) => return Ok(Rotation::Refused(refusal)),
+        Verdict::Theft => {
+            end(step, &session).await?;
+            return Ok(Rotation::Theft { account: session.account });
+        }
+        Verdict::Rotate | Verdict::Repeat | Verdict::FastForward { .. } => update(step, &session).await?,
+    }
+    let start = SessionStart { access_expires_at: session.next_access_expiry(rules, now), session, account, now };
+    Ok(match verdict {
+        Verdict::Repeat => Rotation::Repeated(start),
+        Verdict::FastForward { gap } => Rotation::FastForwarded { start, gap },
+        _ => Rotation::Rotated(start),
+    })
+}
+
+/// Keeps what [`Session::advance`] changes.
+async fn update(step: &mut Step, session: &Session) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE sessions SET scope = ?, generation = ?, rotated_at = ?, superseded = ?, access_expires_at = ? \
+         WHERE sid = ?",
+    )
+    .bind(session.scope.to_string())
+    .bind(session.generation)
+    .bind(session.rotated_at.millis())
+    .bind(times(&session.superseded))
+    .bind(session.access_expires_at.millis())
+    .bind(session.id.to_string())
+    .execute(&mut step.connection)
+    .await?;
+    Ok(())
+}
+
+async fn end(step: &mut Step, session: &Session) -> Result<(), StoreError> {
+    delete(step, session.id).await?;
+    let until = changes::until(session.access_expires_at, step.now());
+    changes::append(step, Change::SessionEnded { sid: session.id, until }).await
+}
+
+/// Deletes a session without a word to the change log.
+pub(super) async fn delete(step: &mut Step, id: SessionId) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM sessions WHERE sid = ?").bind(id.to_string()).execute(&mut step.connection).await?;
+    Ok(())
+}
+
+/// Deletes an account's sessions; the moved epoch says so in the change log.
+pub(super) async fn delete_all(step: &mut Step, account: AccountId) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM sessions WHERE account = ?")
+        .bind(account.to_string())
+        .execute(&mut step.connection)
+        .await?;
+    Ok(())
+}
+
+/// The limits are those of [`Session::judge`]. A session whose access tokens may live stays: without it nobody
+/// would know how long to remember that they were ended.
+async fn sweep(step: &mut Step, rules: &Rules, limit: u32) -> Result<u64, StoreError> {
+    let now = step.now();
+    let swept = sqlx::query(
+        "DELETE FROM sessions WHERE sid IN (SELECT sid FROM sessions \
+         WHERE (rotated_at < ? OR created_at <= ?) AND access_expires_at <= ? LIMIT ?)",
+    )
+    .bind((now - rules.idle_ttl).millis())
+    .bind((now - rules.absolute_ttl).millis())
+    .bind((now - CHANGE_MARGIN).millis())
+    .bind(limit)
+    .execute(&mut step.connection)
+    .await?;
+    Ok(swept.rows_affected())
+}
+
+fn times(times: &[Timestamp]) -> String {
+    serde_json::json!(times.iter().map(|at| at.millis()).collect::<Vec<_>>()).to_string()
+}
+
+fn session(row: &SqliteRow) -> Result<Session, sqlx::Error> {
+    let superseded: Vec<i64> = json(row, "superseded")?;
+    Ok(Session {
+        id: parsed(row, "sid")?,
+        account: parsed(row, "account")?,
+        client: ClientId::from(row.try_get::<&str, _>("client")?),
+        scope: scope(row, "scope")?,
+        created_at: Timestamp::from_millis(row.try_get("created_at")?),
+        generation: row.try_get("generation")?,
+        rotated_at: Timestamp::from_millis(row.try_get("rotated_at")?),
+        superseded: superseded.into_iter().map(Timestamp::from_millis).collect(),
+        access_expires_at: Timestamp::from_millis(row.try_get("access_expires_at")?),
+        refresh_ended: row.try_get("refresh_ended")?,
+    })
+}
+
+/// A scope as its `Display` writes it; the empty one is no scope of RFC 6749, and ours all the same.
+pub(super) fn scope(row: &SqliteRow, column: &'static str) -> Result<Scope, sqlx::Error> {
+    match row.try_get(column)? {
+        "" => Ok(Scope::default()),
+        text => Scope::parse(text).ok_or_else(|| super::unreadable(column)),
+    }
+}

@@ -1,0 +1,285 @@
+//! The one writer: drains its queue into one transaction, a savepoint per operation, and answers after the commit.
+
+use std::{
+    mem,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use sqlx::{
+    ConnectOptions as _, Connection as _,
+    sqlite::{SqliteConnectOptions, SqliteConnection},
+};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+    time::Instant,
+};
+
+use super::PATIENCE;
+use crate::{
+    change_log::{Change, View},
+    clock::{Clock, Timestamp},
+    store::StoreError,
+};
+
+/// Most operations waiting; one more is refused.
+pub(super) const QUEUE: usize = 1024;
+
+/// Most operations in one transaction, so that the first of them does not wait long for the last.
+pub(super) const BATCH: usize = 128;
+
+/// A boxed future that borrows for `'c`.
+pub(super) type Running<'c, T> = Pin<Box<dyn Future<Output = T> + Send + 'c>>;
+
+/// What was written since the store was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stats {
+    /// Transactions committed.
+    pub commits: u64,
+    /// Operations committed in them.
+    pub operations: u64,
+}
+
+/// What an operation writes with.
+pub(super) struct Step {
+    /// The connection, within the operation's savepoint.
+    pub connection: SqliteConnection,
+    clock: Clock,
+    logged: Vec<Change>,
+}
+
+impl Step {
+    /// The store's clock.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Remembers an appended entry of the change log for this node's own view.
+    pub fn logged(&mut self, change: Change) {
+        self.logged.push(change);
+    }
+
+    async fn execute(&mut self, statement: &'static str) -> Result<(), sqlx::Error> {
+        sqlx::query(statement).execute(&mut self.connection).await.map(drop)
+    }
+}
+
+/// The way to the writer's task. The task ends when this is dropped and the queue is drained.
+pub(super) struct Writer {
+    queue: mpsc::Sender<Box<dyn Operation>>,
+    task: JoinHandle<()>,
+    counters: Arc<Counters>,
+}
+
+#[derive(Default)]
+struct Counters {
+    commits: AtomicU64,
+    operations: AtomicU64,
+}
+
+impl Writer {
+    /// Starts the task; `options` are for connecting again after a failure.
+    pub fn start(
+        connection: SqliteConnection,
+        options: SqliteConnectOptions,
+        clock: Clock,
+        changes: Arc<View>,
+    ) -> Self {
+        let (queue, jobs) = mpsc::channel(QUEUE);
+        let counters = Arc::<Counters>::default();
+        let task = Task { options, clock, changes, counters: Arc::clone(&counters) };
+        let task = tokio::spawn(task.run(connection, jobs));
+        Self { queue, task, counters }
+    }
+
+    /// Waits for the end of what is queued, and of the connection.
+    pub async fn close(self) {
+        drop(self.queue);
+        _ = self.task.await;
+    }
+
+    /// Runs `operation` and answers when it is committed. It is kept when it answers `Ok` and undone when it
+    /// answers `Err`, without harm to the operations beside it. Once queued it runs to its end, whether or not
+    /// anybody waits for the answer; only one that was not begun within [`PATIENCE`] is dropped.
+    pub async fn write<T, F>(&self, operation: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut Step) -> Running<'c, Result<T, StoreError>> + Send + 'static,
+    {
+        let deadline = Instant::now() + PATIENCE;
+        let (reply, answer) = oneshot::channel();
+        let pending = Pending { deadline, operation: Some(operation), result: None, reply };
+        self.queue.try_send(Box::new(pending)).map_err(|_| unavailable("too many writes are waiting"))?;
+        match tokio::time::timeout_at(deadline, answer).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(unavailable("the write failed midway")),
+            Err(_) => Err(unavailable("the write took too long")),
+        }
+    }
+
+    pub fn stats(&self) -> Stats {
+        Stats {
+            commits: self.counters.commits.load(Ordering::Relaxed),
+            operations: self.counters.operations.load(Ordering::Relaxed),
+        }
+    }
+}
+
+fn unavailable(reason: &str) -> StoreError {
+    StoreError::Unavailable(reason.into())
+}
+
+/// A queued operation, its answer's type forgotten.
+trait Operation: Send {
+    /// Whether whoever asked has been told that it took too long.
+    fn is_late(&self) -> bool;
+
+    /// Runs it; whether what it did is to be kept.
+    fn run<'c>(&'c mut self, step: &'c mut Step) -> Running<'c, bool>;
+
+    /// Answers: with its own result when the transaction was committed, else with the reason.
+    fn answer(self: Box<Self>, committed: Result<(), StoreError>);
+}
+
+struct Pending<T, F> {
+    deadline: Instant,
+    operation: Option<F>,
+    result: Option<Result<T, StoreError>>,
+    reply: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T, F> Operation for Pending<T, F>
+where
+    T: Send,
+    F: for<'c> FnOnce(&'c mut Step) -> Running<'c, Result<T, StoreError>> + Send,
+{
+    fn is_late(&self) -> bool {
+        Instant::now() >= self.deadline
+    }
+
+    fn run<'c>(&'c mut self, step: &'c mut Step) -> Running<'c, bool> {
+        Box::pin(async move {
+            if let Some(operation) = self.operation.take() {
+                self.result = Some(operation(step).await);
+            }
+            matches!(self.result, Some(Ok(_)))
+        })
+    }
+
+    fn answer(self: Box<Self>, committed: Result<(), StoreError>) {
+        let result = match (committed, self.result) {
+            (Ok(()), Some(result)) => result,
+            (Ok(()), None) => Err(unavailable("the write was not begun in time")),
+            (Err(error), _) => Err(error),
+        };
+        // Nobody may be waiting any more.
+        _ = self.reply.send(result);
+    }
+}
+
+struct Task {
+    options: SqliteConnectOptions,
+    clock: Clock,
+    changes: Arc<View>,
+    counters: Arc<Counters>,
+}
+
+impl Task {
+    async fn run(self, connection: SqliteConnection, mut jobs: mpsc::Receiver<Box<dyn Operation>>) {
+        let task = Arc::new(self);
+        let mut connection = Some(connection);
+        let mut batch = Vec::with_capacity(BATCH);
+        while jobs.recv_many(&mut batch, BATCH).await > 0 {
+            let batch = mem::replace(&mut batch, Vec::with_capacity(BATCH));
+            // A task of its own, so that a panic ends one batch and not the writer.
+            let commit = tokio::spawn(Arc::clone(&task).commit(connection.take(), batch));
+            connection = commit.await.unwrap_or_else(|error| {
+                tracing::error!(%error, "a write panicked");
+                None
+            });
+        }
+        if let Some(connection) = connection {
+            _ = connection.close().await;
+        }
+    }
+
+    /// Commits a batch and answers its waiters. The connection comes back if it is still good.
+    async fn commit(
+        self: Arc<Self>,
+        connection: Option<SqliteConnection>,
+        mut batch: Vec<Box<dyn Operation>>,
+    ) -> Option<SqliteConnection> {
+        let connection = match connection {
+            Some(connection) => Ok(connection),
+            None => self.options.connect().await,
+        };
+        let mut step = match connection {
+            Ok(connection) => Step { connection, clock: self.clock.clone(), logged: Vec::new() },
+            Err(error) => {
+                answer_all(batch, &error);
+                return None;
+            }
+        };
+        match transact(&mut step, &mut batch).await {
+            Ok(kept) => {
+                // Before the answers: whoever hears that something ended finds it ended here.
+                for change in &step.logged {
+                    self.changes.apply(change);
+                }
+                self.counters.commits.fetch_add(1, Ordering::Relaxed);
+                self.counters.operations.fetch_add(kept, Ordering::Relaxed);
+                for operation in batch {
+                    operation.answer(Ok(()));
+                }
+                Some(step.connection)
+            }
+            Err(error) => {
+                // How far SQLite has undone the transaction depends on the error. Closing undoes the rest, and
+                // before the answers, so that nobody meets its lock.
+                _ = step.connection.close().await;
+                answer_all(batch, &error);
+                None
+            }
+        }
+    }
+}
+
+/// Runs a batch as one transaction; how many operations it keeps. After an error nothing of it is kept.
+async fn transact(step: &mut Step, batch: &mut [Box<dyn Operation>]) -> Result<u64, sqlx::Error> {
+    let mut kept = 0;
+    step.execute("BEGIN IMMEDIATE").await?;
+    for operation in batch.iter_mut().filter(|operation| !operation.is_late()) {
+        step.execute("SAVEPOINT operation").await?;
+        let logged = step.logged.len();
+        if operation.run(step).await {
+            kept += 1;
+        } else {
+            step.execute("ROLLBACK TO operation").await?;
+            step.logged.truncate(logged);
+        }
+        step.execute("RELEASE operation").await?;
+    }
+    step.execute("COMMIT").await?;
+    Ok(kept)
+}
+
+/// Answers every waiter of a batch that came to nothing.
+fn answer_all(batch: Vec<Box<dyn Operation>>, error: &sqlx::Error) {
+    tracing::error!(%error, operations = batch.len(), "writes could not be committed");
+    for operation in batch {
+        operation.answer(Err(again(error)));
+    }
+}
+
+/// The same verdict for one more waiter.
+fn again(error: &sqlx::Error) -> StoreError {
+    let text = error.to_string();
+    match super::result_code(error) {
+        Some(super::SQLITE_CORRUPT | super::SQLITE_NOTADB) => StoreError::Corrupt(text),
+        _ => StoreError::Unavailable(text.into()),
+    }
+}
