@@ -22,6 +22,8 @@
 )]
 
 // /api-auth/*
+pub mod token;
+pub mod master;
 pub mod store;
 // Shared leaves.
 pub mod telemetry;

@@ -1,0 +1,225 @@
+//! Signing keys: next, current, previous; sealed in the store, parsed once, swapped whole.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::{
+    Claims, Settings, claims,
+    jws::Compact,
+    rotation::{self, Step, Term, next_step},
+    signing_key::{Jwk, Sealer, SigningKey},
+};
+use crate::{
+    clock::Timestamp,
+    master::Master,
+    store::{Store, StoreError, StoredKey},
+};
+
+/// Why an access token does not hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Invalid {
+    /// Not a token of ours in form, type or algorithm.
+    Malformed,
+    /// No key of this `kid`.
+    UnknownKey,
+    /// The signature is wrong.
+    Signature,
+    /// By its own `exp` it is over.
+    Expired,
+    /// Not for this place, or with claims missing, doubled or of the wrong type.
+    Claims,
+}
+
+/// Most steps of one [`KeyRing::refresh`]: far above what the rules ask for, so that only nodes that undo each
+/// other's work without end ever meet it.
+const MAX_STEPS: usize = 40;
+
+/// The keys of this deployment as this node knows them.
+pub struct KeyRing {
+    store: Arc<dyn Store>,
+    sealer: Sealer,
+    settings: Settings,
+    set: ArcSwap<KeySet>,
+    /// Taken while refreshing, so that an older reading never replaces a newer one.
+    turn: tokio::sync::Mutex<()>,
+}
+
+/// One reading of the keys, in the order in which they sign.
+#[derive(Default)]
+struct KeySet {
+    keys: Vec<Arc<SigningKey>>,
+    jwks: Bytes,
+    generation: u64,
+}
+
+impl KeyRing {
+    /// Reads the keys, makes the first one in an empty store, or the next one when it is due.
+    pub async fn open(
+        store: Arc<dyn Store>,
+        master: &Master,
+        settings: Settings,
+        now: Timestamp,
+    ) -> Result<Self, OpenError> {
+        let sealer = Sealer::new(master)?;
+        let ring = Self { store, sealer, settings, set: ArcSwap::default(), turn: tokio::sync::Mutex::default() };
+        ring.refresh(now).await?;
+        Ok(ring)
+    }
+
+    /// Reads the keys again, and makes and drops what is due. To be called whenever the change log says that
+    /// keys changed, and every minute. After an error the keys known before go on, but for those that the
+    /// store no longer has.
+    pub async fn refresh(&self, now: Timestamp) -> Result<(), OpenError> {
+        let _turn = self.turn.lock().await;
+        for _ in 0..MAX_STEPS {
+            let stored = self.store.keys().await?;
+            let terms = self.take_in(&stored)?;
+            match next_step(&terms, &self.settings, now) {
+                None => return Ok(()),
+                Some(Step::Make { signs_from }) => self.make(&stored, now, signs_from).await?,
+                Some(Step::Drop { kid }) => {
+                    if self.store.delete_key(&kid).await? {
+                        tracing::info!(kid, "dropped a signing key: all that it signed has expired");
+                    }
+                }
+            }
+            // Whether that was us or another node: judge again what there is now.
+        }
+        Err(OpenError::Contended)
+    }
+
+    /// Replaces the set by what the store has. A key that cannot be read is an error, but the others hold.
+    fn take_in(&self, stored: &[StoredKey]) -> Result<Vec<Term>, OpenError> {
+        let before = self.set.load();
+        let mut keys = Vec::with_capacity(stored.len());
+        let mut unreadable = None;
+        for stored in stored {
+            match before.find(&stored.kid) {
+                Some(known) => keys.push(Arc::clone(known)),
+                None => match SigningKey::unseal(stored, &self.sealer) {
+                    Ok(key) => keys.push(Arc::new(key)),
+                    Err(error) => unreadable = Some(error),
+                },
+            }
+        }
+        keys.sort_by(|a, b| (a.term.signs_from, &a.term.kid).cmp(&(b.term.signs_from, &b.term.kid)));
+        let terms = keys.iter().map(|key| key.term.clone()).collect();
+        let lost = before.keys.iter().any(|old| !keys.iter().any(|key| key.term.kid == old.term.kid));
+        let generation = before.generation + u64::from(lost);
+        self.set.store(Arc::new(KeySet { jwks: jwks(&keys), keys, generation }));
+        unreadable.map_or(Ok(terms), Err)
+    }
+
+    async fn make(&self, known: &[StoredKey], now: Timestamp, signs_from: Timestamp) -> Result<(), OpenError> {
+        let algorithm = self.settings.algorithm;
+        let key = tokio::task::spawn_blocking(move || SigningKey::generate(algorithm, now, signs_from))
+            .await
+            .map_err(|_| OpenError::Crypto("make a signing key"))??;
+        let known: Vec<String> = known.iter().map(|key| key.kid.clone()).collect();
+        if self.store.insert_key(&key.seal(&self.sealer)?, &known).await? {
+            tracing::info!(kid = key.term.kid, algorithm = algorithm.name(), "made a signing key");
+        }
+        Ok(())
+    }
+
+    /// The signed token (RFC 7515 compact serialization, `typ: at+jwt`), by the key that is current at `now`,
+    /// whether or not the ring was refreshed since it came to be.
+    pub fn sign(&self, claims: &Claims, now: Timestamp) -> Result<String, OpenError> {
+        let set = self.set.load();
+        let current = rotation::current(set.keys.iter().map(|key| key.term.signs_from), now);
+        let key = current.and_then(|at| set.keys.get(at)).ok_or(OpenError::NoKey)?;
+        key.sign(&claims.to_json())
+    }
+
+    /// Checks everything a token alone can tell (RFC 9068 section 4, RFC 8725), the cheap before the dear:
+    /// form, key and `exp` are judged before the signature, so a token made up is called expired when it says
+    /// so itself; that tells its maker nothing. The other claims are looked at only when the signature holds.
+    pub fn verify(&self, token: &str, now: Timestamp) -> Result<Claims, Invalid> {
+        let parts = Compact::split(token).ok_or(Invalid::Malformed)?;
+        let (kid, algorithm) = parts.key().ok_or(Invalid::Malformed)?;
+        let set = self.set.load();
+        let key = set.find(&kid).ok_or(Invalid::UnknownKey)?;
+        if key.term.algorithm != algorithm {
+            return Err(Invalid::Malformed);
+        }
+        let payload = parts.payload().ok_or(Invalid::Malformed)?;
+        let expires_at = claims::unverified_expiry(&payload).ok_or(Invalid::Claims)?;
+        if self.settings.has_expired(expires_at, now) {
+            return Err(Invalid::Expired);
+        }
+        let signature = parts.signature().ok_or(Invalid::Malformed)?;
+        if !key.verifies(parts.signed, &signature) {
+            return Err(Invalid::Signature);
+        }
+        Claims::from_json(&payload, &self.settings).ok_or(Invalid::Claims)
+    }
+
+    /// Moves whenever a key went away; verdicts found under an older generation are void. Read it before
+    /// verifying what is to be remembered under it.
+    pub fn generation(&self) -> u64 {
+        self.set.load().generation
+    }
+
+    /// The JWK Set (RFC 7517) as served: next, current and previous keys.
+    pub fn jwks(&self) -> Bytes {
+        self.set.load().jwks.clone()
+    }
+
+    /// What tokens are made and judged by.
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+}
+
+impl KeySet {
+    /// There are two or three: looking at each is as fast as any index.
+    fn find(&self, kid: &str) -> Option<&Arc<SigningKey>> {
+        self.keys.iter().find(|key| key.term.kid == kid)
+    }
+}
+
+#[expect(clippy::expect_used, reason = "plain members under fixed names always make JSON")]
+fn jwks(keys: &[Arc<SigningKey>]) -> Bytes {
+    #[derive(Serialize)]
+    struct Jwks<'a> {
+        keys: Vec<Jwk<'a>>,
+    }
+    let jwks = Jwks { keys: keys.iter().map(|key| key.jwk()).collect() };
+    serde_json::to_vec(&jwks).expect("public keys are JSON").into()
+}
+
+/// The keys cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// See [`StoreError`].
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A sealed key does not open under this master secret, or is not the one it is called.
+    #[error("signing key {0} cannot be unsealed: it is damaged, or was sealed under another master secret")]
+    Sealed(String),
+    /// Another version of Passgate made it.
+    #[error("signing key {kid} is for {name}, an algorithm that this version does not know")]
+    Algorithm {
+        /// The key.
+        kid: String,
+        /// What it is for.
+        name: String,
+    },
+    /// The keys kept changed under our hands again and again.
+    #[error("the signing keys keep changing; is another node undoing what this one does?")]
+    Contended,
+    /// Every key was revoked, and a new one is not made yet.
+    #[error("no signing key is in force")]
+    NoKey,
+    /// The crypto library refused.
+    #[error("the crypto library refused to {0}")]
+    Crypto(&'static str),
+}
+
+#[cfg(test)]
+mod attack_tests;
+#[cfg(test)]
+mod rotation_tests;
