@@ -22,6 +22,9 @@
 )]
 
 // /api-auth/*
+pub mod oauth;
+pub mod account;
+pub mod password;
 pub mod token;
 pub mod master;
 pub mod store;

@@ -1,0 +1,41 @@
+//! Why a token request gets no tokens.
+
+use crate::{password::Busy, store::StoreError, token};
+
+/// The refusals of RFC 6749 section 5.2, and the failures that are no refusal.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A parameter is missing or unreadable. The text is for the client.
+    #[error("invalid request")]
+    InvalidRequest(Option<&'static str>),
+    /// Unknown client, or a secret that is wrong or missing.
+    #[error("invalid client")]
+    InvalidClient {
+        /// Whether it came by HTTP Basic, and so is owed a challenge.
+        used_basic: bool,
+    },
+    /// Basic and body name different clients.
+    #[error("two clients")]
+    TwoClients,
+    /// What was presented does not hold. The text is for the client.
+    #[error("invalid grant")]
+    InvalidGrant(Option<&'static str>),
+    /// The client may not use this grant.
+    #[error("the client may not use this grant")]
+    UnauthorizedClient,
+    /// No grant of ours.
+    #[error("no such grant")]
+    UnsupportedGrantType,
+    /// Not a scope, or more than may be had.
+    #[error("invalid scope")]
+    InvalidScope,
+    /// See [`Busy`].
+    #[error(transparent)]
+    Busy(#[from] Busy),
+    /// See [`StoreError`].
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The token could not be signed.
+    #[error(transparent)]
+    Keys(#[from] token::keys::OpenError),
+}

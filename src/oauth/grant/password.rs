@@ -1,0 +1,50 @@
+//! `grant_type=password` (RFC 6749 section 4.3): an email address and a password for a new session.
+
+use std::sync::Arc;
+
+use super::TokenRequest;
+use crate::{
+    account::SignInError,
+    oauth::{Error, OAuth, Tokens, audit::Caller, client::Grant},
+    secret::Secret,
+    token::Handle,
+};
+
+/// One answer to every sign-in that fails.
+const REFUSED: Error = Error::InvalidGrant(Some("Invalid credentials given."));
+
+pub(super) async fn exchange(oauth: &Arc<OAuth>, request: &TokenRequest<'_>, caller: &Caller) -> Result<Tokens, Error> {
+    let client = oauth.clients.authenticate(&request.client)?;
+    let username = request
+        .username
+        .filter(|name| !name.is_empty())
+        .ok_or(Error::InvalidRequest(Some("Request is missing username parameter.")))?;
+    let password = request
+        .password
+        .filter(|password| !password.expose().is_empty())
+        .ok_or(Error::InvalidRequest(Some("Request is missing password parameter.")))?;
+    if !client.may_use(Grant::Password) {
+        return Err(Error::UnauthorizedClient);
+    }
+
+    let account = match oauth.accounts.sign_in(username, Secret::clone(password)).await {
+        Ok(account) => account,
+        Err(SignInError::Invalid(failure)) => {
+            caller.sign_in_failed(&client.id, Some(failure));
+            return Err(REFUSED);
+        }
+        Err(SignInError::Busy(busy)) => return Err(busy.into()),
+        Err(SignInError::Store(error)) => return Err(error.into()),
+    };
+    let scope = client.grant_scope(request.scope)?;
+
+    let handle = Handle::generate();
+    let session = oauth.new_session(&handle, &account, &client, scope);
+    let Some(start) = oauth.store.create_session(&session).await? else {
+        // Deactivated, or given another password, since the password was checked.
+        caller.sign_in_failed(&client.id, None);
+        return Err(REFUSED);
+    };
+    caller.signed_in(account.id, &client.id, start.session.id);
+    oauth.issue(&client, &start, &handle)
+}
