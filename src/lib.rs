@@ -21,6 +21,12 @@
     )
 )]
 
+// Proxied traffic, in the order a request meets it.
+pub mod hygiene;
+pub mod cors;
+pub mod route;
+pub mod authn;
+pub mod identity;
 // /api-auth/*
 pub mod oauth;
 pub mod account;
