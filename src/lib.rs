@@ -22,12 +22,16 @@
 )]
 
 // Proxied traffic, in the order a request meets it.
+pub mod listener;
+pub mod proxy;
 pub mod hygiene;
 pub mod cors;
 pub mod route;
 pub mod authn;
 pub mod identity;
+pub mod upstream;
 // /api-auth/*
+pub mod api;
 pub mod oauth;
 pub mod account;
 pub mod password;

@@ -1,0 +1,82 @@
+//! `/api-auth/*` and our two documents under `/.well-known/`: an axum router; one file per endpoint, named as
+//! its path, and one line for it in [`router`].
+//!
+//! A request passes [`guard`] (who is calling), the methods of its [`endpoint`], its handler, and on the way
+//! back [`answer`] (the headers of every answer). What goes wrong anywhere is an [`error::Error`].
+
+mod all;
+mod answer;
+mod body;
+mod create;
+mod current_user;
+mod endpoint;
+mod error;
+mod guard;
+mod revoke_token;
+mod token;
+mod well_known;
+
+use std::sync::Arc;
+
+use axum::{Router, middleware};
+use tower_http::catch_panic::CatchPanicLayer;
+
+pub use crate::oauth::audit::Caller;
+use crate::{
+    account::{self, Accounts},
+    authn::Authenticator,
+    oauth::OAuth,
+    store::Store,
+};
+
+/// Paths outside the base path that are ours.
+pub const WELL_KNOWN: [&str; 2] = [well_known::JWKS, well_known::AUTHORIZATION_SERVER];
+
+/// What the handlers work with.
+pub struct Api {
+    /// Registration.
+    pub accounts: Arc<Accounts>,
+    /// Tokens and sessions.
+    pub oauth: Arc<OAuth>,
+    /// Judges bearers.
+    pub authenticator: Arc<Authenticator>,
+    /// Who the bearers' accounts are now.
+    pub store: Arc<dyn Store>,
+    /// What this deployment chose.
+    pub settings: Settings,
+}
+
+/// What a deployment chooses of these endpoints.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `iss` and the base of every URL told, without a trailing slash.
+    pub public_url: String,
+    /// `accounts`.
+    pub accounts: account::Settings,
+}
+
+/// All endpoints, below `base_path` (no trailing slash; literal characters only) and at [`WELL_KNOWN`].
+///
+/// Requests carry a [`Caller`] among their extensions, and their target in canonical form.
+pub fn router(api: Arc<Api>, base_path: &str) -> Router {
+    let endpoints = [
+        create::endpoint(),
+        current_user::endpoint(),
+        all::endpoint(),
+        token::endpoint(),
+        revoke_token::endpoint(),
+        well_known::jwks(),
+        well_known::authorization_server(&api.settings.public_url, base_path),
+    ];
+    endpoints
+        .into_iter()
+        .fold(Router::new(), |router, endpoint| {
+            let access = endpoint.access;
+            let guard = middleware::from_fn_with_state((Arc::clone(&api), access), guard::guard);
+            endpoint.mount(router, base_path, |methods| methods.layer(guard))
+        })
+        .fallback(error::not_found)
+        .layer(CatchPanicLayer::custom(error::panicked))
+        .layer(middleware::map_response(answer::complete))
+        .with_state(api)
+}

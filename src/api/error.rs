@@ -1,0 +1,238 @@
+//! The one place where what went wrong becomes an answer. Clients tell the shapes apart by their keys:
+//! field lists, OAuth's `error`, the framework's `detail`; what is HTML in the contract is a `detail` here.
+
+use std::{
+    any::Any,
+    borrow::Cow,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use axum::{
+    Json,
+    response::{IntoResponse, Response},
+};
+use http::{
+    HeaderValue, StatusCode,
+    header::{RETRY_AFTER, WWW_AUTHENTICATE},
+};
+use serde::{Serialize, Serializer, ser::SerializeMap};
+use serde_json::json;
+
+use crate::{authn::Rejection, oauth, password::Busy, store::StoreError};
+
+/// Why a request is not answered as its sender hoped.
+#[derive(Debug)]
+pub(super) enum Error {
+    /// 400, every wrong field with its texts.
+    Fields(Vec<(&'static str, String)>),
+    /// RFC 6749 section 5.2.
+    OAuth(oauth::Error),
+    /// 401 with a challenge (RFC 6750 section 3).
+    Unauthorized(Rejection),
+    /// Any other refusal.
+    Detail(StatusCode, Cow<'static, str>),
+    /// 413: a body beyond the limit.
+    TooLarge,
+    /// 503, where the OAuth shape is not spoken.
+    Unavailable(Outage),
+}
+
+/// Why nothing can be said for now.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Outage {
+    /// See [`StoreError`].
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// See [`Busy`].
+    #[error(transparent)]
+    Busy(#[from] Busy),
+}
+
+impl Error {
+    /// A refusal in the framework's shape.
+    pub(super) fn detail(status: StatusCode, text: impl Into<Cow<'static, str>>) -> Self {
+        Self::Detail(status, text.into())
+    }
+
+    /// 400 in the framework's shape.
+    pub(super) fn bad_request(text: impl Into<Cow<'static, str>>) -> Self {
+        Self::detail(StatusCode::BAD_REQUEST, text)
+    }
+}
+
+impl From<oauth::Error> for Error {
+    fn from(error: oauth::Error) -> Self {
+        Self::OAuth(error)
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        Self::Unavailable(error.into())
+    }
+}
+
+impl From<Busy> for Error {
+    fn from(busy: Busy) -> Self {
+        Self::Unavailable(busy.into())
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Fields(fields) => (StatusCode::BAD_REQUEST, Json(FieldLists(&fields))).into_response(),
+            Self::OAuth(error) => oauth_error(&error),
+            Self::Unauthorized(rejection) => {
+                let mut response = detail(StatusCode::UNAUTHORIZED, rejection.detail());
+                response.headers_mut().insert(WWW_AUTHENTICATE, rejection.challenge());
+                response
+            }
+            Self::Detail(status, text) => detail(status, &text),
+            Self::TooLarge => detail(StatusCode::PAYLOAD_TOO_LARGE, "The request body is too large."),
+            Self::Unavailable(outage) => {
+                tracing::warn!(error = %outage, "answering 503");
+                try_later(detail(StatusCode::SERVICE_UNAVAILABLE, "Try again in a moment."))
+            }
+        }
+    }
+}
+
+fn detail(status: StatusCode, text: &str) -> Response {
+    (status, Json(json!({ "detail": text }))).into_response()
+}
+
+fn oauth_error(error: &oauth::Error) -> Response {
+    use oauth::Error as E;
+    let (status, code, description) = match error {
+        E::InvalidRequest(text) => (StatusCode::BAD_REQUEST, "invalid_request", *text),
+        E::InvalidClient { .. } => (StatusCode::UNAUTHORIZED, "invalid_client", None),
+        // The contract's code for it, though the mistake is the client's.
+        E::TwoClients => (StatusCode::BAD_REQUEST, "server_error", None),
+        E::InvalidGrant(text) => (StatusCode::BAD_REQUEST, "invalid_grant", *text),
+        E::UnauthorizedClient => (StatusCode::BAD_REQUEST, "unauthorized_client", None),
+        E::UnsupportedGrantType => (StatusCode::BAD_REQUEST, "unsupported_grant_type", None),
+        E::InvalidScope => (StatusCode::BAD_REQUEST, "invalid_scope", None),
+        E::Busy(_) | E::Store(_) | E::Keys(crate::token::keys::OpenError::Store(_)) => {
+            tracing::warn!(%error, "answering 503");
+            (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", None)
+        }
+        E::Keys(_) => {
+            tracing::error!(%error, "a token could not be signed");
+            (StatusCode::INTERNAL_SERVER_ERROR, "server_error", None)
+        }
+    };
+    let body = match description {
+        Some(text) => json!({ "error": code, "error_description": text }),
+        None => json!({ "error": code }),
+    };
+    let mut response = (status, Json(body)).into_response();
+    if matches!(error, E::InvalidClient { used_basic: true }) {
+        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic"));
+    }
+    if status == StatusCode::SERVICE_UNAVAILABLE { try_later(response) } else { response }
+}
+
+/// Asks for another try in 1 to 5 seconds, in turn, so that those turned away together do not all come back
+/// together.
+fn try_later(mut response: Response) -> Response {
+    static TURN: AtomicU64 = AtomicU64::new(0);
+    let seconds = 1 + TURN.fetch_add(1, Ordering::Relaxed) % 5;
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    response
+}
+
+/// `{"field": ["text", …], …}`: a field's texts together, fields in the order of their first text.
+struct FieldLists<'a>(&'a [(&'static str, String)]);
+
+impl Serialize for FieldLists<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for (at, (field, _)) in self.0.iter().enumerate() {
+            if self.0.iter().take(at).all(|(earlier, _)| earlier != field) {
+                let texts: Vec<&str> =
+                    self.0.iter().filter(|(other, _)| other == field).map(|(_, text)| text.as_str()).collect();
+                map.serialize_entry(field, &texts)?;
+            }
+        }
+        map.end()
+    }
+}
+
+/// Any path that is not ours.
+pub(super) async fn not_found() -> Error {
+    Error::detail(StatusCode::NOT_FOUND, "Not found.")
+}
+
+/// A handler that panicked; the panic itself is in the log.
+pub(super) fn panicked(_: Box<dyn Any + Send>) -> Response {
+    detail(StatusCode::INTERNAL_SERVER_ERROR, "An unexpected error occurred.")
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+    use crate::token::keys::OpenError;
+
+    async fn answer(error: impl Into<Error>) -> (u16, http::HeaderMap, String) {
+        let (head, body) = error.into().into_response().into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        (head.status.as_u16(), head.headers, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    fn store_error() -> StoreError {
+        StoreError::Unavailable("disk full at /secret/path".into())
+    }
+
+    #[tokio::test]
+    async fn all_wrong_fields_are_told_at_once_in_their_order() {
+        let fields = [("email", "one"), ("password", "two"), ("email", "three")];
+        let (status, headers, body) =
+            answer(Error::Fields(fields.map(|(field, text)| (field, text.to_owned())).into())).await;
+        assert_eq!((status, body.as_str()), (400, r#"{"email":["one","three"],"password":["two"]}"#));
+        assert_eq!(headers["content-type"], "application/json");
+    }
+
+    #[tokio::test]
+    async fn oauth_errors_say_no_more_than_the_contract() {
+        use oauth::Error as E;
+        for (error, status, expected) in [
+            (E::InvalidRequest(None), 400, r#"{"error":"invalid_request"}"#),
+            (E::InvalidGrant(Some("text")), 400, r#"{"error":"invalid_grant","error_description":"text"}"#),
+            (E::InvalidClient { used_basic: false }, 401, r#"{"error":"invalid_client"}"#),
+            (E::TwoClients, 400, r#"{"error":"server_error"}"#),
+            (E::UnauthorizedClient, 400, r#"{"error":"unauthorized_client"}"#),
+            (E::UnsupportedGrantType, 400, r#"{"error":"unsupported_grant_type"}"#),
+            (E::InvalidScope, 400, r#"{"error":"invalid_scope"}"#),
+            (E::Keys(OpenError::Crypto("sign")), 500, r#"{"error":"server_error"}"#),
+        ] {
+            let (code, headers, body) = answer(error).await;
+            assert_eq!((code, body.as_str()), (status, expected));
+            assert!(!headers.contains_key("www-authenticate") && !headers.contains_key("retry-after"));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_used_basic_is_challenged() {
+        let (status, headers, _) = answer(oauth::Error::InvalidClient { used_basic: true }).await;
+        assert_eq!((status, headers["www-authenticate"].as_bytes()), (401, b"Basic".as_slice()));
+    }
+
+    #[tokio::test]
+    async fn an_outage_is_503_with_a_time_to_come_back_and_never_a_verdict() {
+        for (error, expected) in [
+            (Error::from(oauth::Error::Store(store_error())), r#"{"error":"temporarily_unavailable"}"#),
+            (oauth::Error::Busy(Busy).into(), r#"{"error":"temporarily_unavailable"}"#),
+            (oauth::Error::Keys(OpenError::Store(store_error())).into(), r#"{"error":"temporarily_unavailable"}"#),
+            (store_error().into(), r#"{"detail":"Try again in a moment."}"#),
+            (Busy.into(), r#"{"detail":"Try again in a moment."}"#),
+        ] {
+            let (status, headers, body) = answer(error).await;
+            assert_eq!((status, body.as_str()), (503, expected));
+            let seconds: u64 = headers["retry-after"].to_str().unwrap().parse().unwrap();
+            assert!((1..=5).contains(&seconds));
+        }
+    }
+}

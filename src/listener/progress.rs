@@ -1,0 +1,261 @@
+//! How far a connection has come with its present request, and how long it may take over it.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::Limits;
+
+/// The longest HTTP/1 head that is read, in bytes: a bound on memory, well above any limit that answers 431.
+pub const MAX_HEAD: usize = 256 * 1024;
+
+/// The length of the preface that an HTTP/2 client begins with.
+const H2_PREFACE: usize = 24;
+
+/// Where a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Stage {
+    /// Nothing has come yet; the first head is due.
+    Opening,
+    /// The first head has begun.
+    FirstHead,
+    /// Between two requests.
+    Idle,
+    /// A later head has begun.
+    Head,
+    /// A whole head has come: the request is being answered. HTTP/2 stays here from its preface on.
+    Exchange,
+    /// A head longer than [`MAX_HEAD`]: to be cut.
+    Overlong,
+}
+
+/// The stage of one connection, told by its stream and read by its [`Deadline`]. Both run in the connection's one
+/// task, the stream first, so that no change needs to wake anyone.
+#[derive(Debug)]
+pub(super) struct Progress {
+    stage: AtomicU8,
+    stalled: AtomicBool,
+    /// Counts the waits begun.
+    wait: AtomicU32,
+}
+
+impl Progress {
+    pub(super) fn new() -> Self {
+        Self { stage: AtomicU8::new(Stage::Opening as u8), stalled: AtomicBool::new(false), wait: AtomicU32::new(0) }
+    }
+
+    pub(super) fn stage(&self) -> Stage {
+        [Stage::Opening, Stage::FirstHead, Stage::Idle, Stage::Head, Stage::Exchange]
+            .into_iter()
+            .find(|stage| *stage as u8 == self.stage.load(Relaxed))
+            .unwrap_or(Stage::Overlong)
+    }
+
+    pub(super) fn enter(&self, stage: Stage) {
+        self.stage.store(stage as u8, Relaxed);
+        // The first head is due from the start, whenever it begins.
+        if stage != Stage::FirstHead {
+            self.wait.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// The next request may come.
+    pub(super) fn expect_head(&self) {
+        if self.stage() == Stage::Exchange {
+            self.enter(Stage::Idle);
+        }
+    }
+
+    /// Whether nothing of a request has come.
+    pub(super) fn is_quiet(&self) -> bool {
+        matches!(self.stage(), Stage::Opening | Stage::Idle) && !self.is_stalled()
+    }
+
+    /// Whether the peer has stopped taking what we write.
+    pub(super) fn is_stalled(&self) -> bool {
+        self.stalled.load(Relaxed)
+    }
+
+    pub(super) fn set_stalled(&self, stalled: bool) {
+        if self.stalled.load(Relaxed) != stalled {
+            self.stalled.store(stalled, Relaxed);
+            self.wait.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+/// Ends when a connection has taken too long: over a head, between requests, or in taking what we write.
+pub(super) struct Deadline {
+    progress: Arc<Progress>,
+    limits: Limits,
+    wait: u32,
+    sleep: Pin<Box<Sleep>>,
+}
+
+impl Deadline {
+    pub(super) fn new(progress: Arc<Progress>, limits: Limits) -> Self {
+        Self { progress, limits, wait: 0, sleep: Box::pin(sleep(limits.header_timeout)) }
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        if self.progress.is_stalled() {
+            return Some(self.limits.idle_timeout);
+        }
+        match self.progress.stage() {
+            Stage::Opening | Stage::FirstHead | Stage::Head => Some(self.limits.header_timeout),
+            Stage::Idle => Some(self.limits.idle_timeout),
+            Stage::Exchange => None,
+            Stage::Overlong => Some(Duration::ZERO),
+        }
+    }
+}
+
+impl Future for Deadline {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(patience) = self.patience() else { return Poll::Pending };
+        let wait = self.progress.wait.load(Relaxed);
+        if self.wait != wait {
+            self.wait = wait;
+            // One timer a connection, moved on: cheaper than one a request.
+            self.sleep.as_mut().reset(Instant::now() + patience);
+        }
+        self.sleep.as_mut().poll(cx)
+    }
+}
+
+/// Finds the end of an HTTP/1 head as pingora's parser does: an empty line after the request line, CRLF or bare LF,
+/// empty lines in front skipped. Of HTTP/2 it takes the client's preface for a head: what follows is no longer ours
+/// to count.
+#[derive(Debug)]
+pub(super) struct HeadEnd {
+    at: At,
+    length: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum At {
+    Preface,
+    Front,
+    Line,
+    LineStart,
+    LineStartCr,
+}
+
+/// What a piece of a head amounts to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Fed {
+    More,
+    Complete,
+    Overlong,
+}
+
+impl HeadEnd {
+    /// Of the next HTTP/1 request.
+    pub(super) fn of_request() -> Self {
+        Self { at: At::Front, length: 0 }
+    }
+
+    /// Of an HTTP/2 connection: 24 bytes (RFC 9113 section 3.4).
+    pub(super) fn of_preface() -> Self {
+        Self { at: At::Preface, length: 0 }
+    }
+
+    pub(super) fn feed(&mut self, bytes: &[u8]) -> Fed {
+        // The usual request comes in one piece and has no body.
+        if self.at == At::Front && bytes.ends_with(b"\r\n\r\n") && bytes.first().is_some_and(|b| !b"\r\n".contains(b)) {
+            return Fed::Complete;
+        }
+        self.length = self.length.saturating_add(bytes.len());
+        if self.at == At::Preface {
+            return if self.length < H2_PREFACE { Fed::More } else { Fed::Complete };
+        }
+        for byte in bytes {
+            self.at = match (self.at, byte) {
+                (At::LineStart | At::LineStartCr, b'\n') => return Fed::Complete,
+                (At::Front, b'\r' | b'\n') => At::Front,
+                (At::Line, b'\n') => At::LineStart,
+                (At::LineStart, b'\r') => At::LineStartCr,
+                _ => At::Line,
+            };
+        }
+        if self.length > MAX_HEAD { Fed::Overlong } else { Fed::More }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn whole(head: &[u8]) -> Fed {
+        HeadEnd::of_request().feed(head)
+    }
+
+    /// Byte by byte; how many were taken up to the end.
+    fn trickled(head: &[u8]) -> Option<usize> {
+        let mut end = HeadEnd::of_request();
+        head.iter().position(|byte| end.feed(&[*byte]) == Fed::Complete).map(|at| at + 1)
+    }
+
+    #[test]
+    fn a_head_ends_at_its_empty_line_however_it_is_cut() {
+        for head in
+            [&b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"[..], b"GET / HTTP/1.1\n\n", b"\r\n\nGET / HTTP/1.1\r\nA: b\n\r\n"]
+        {
+            assert_eq!(whole(head), Fed::Complete);
+            assert_eq!(trickled(head), Some(head.len()));
+            let mut with_body = head.to_vec();
+            with_body.extend_from_slice(b"body");
+            assert_eq!(whole(&with_body), Fed::Complete);
+        }
+    }
+
+    #[test]
+    fn a_preface_ends_with_its_last_byte() {
+        let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+        let mut end = HeadEnd::of_preface();
+        assert!(preface.iter().take(23).all(|byte| end.feed(&[*byte]) == Fed::More));
+        assert_eq!(end.feed(b"\n"), Fed::Complete);
+        assert_eq!(HeadEnd::of_preface().feed(preface), Fed::Complete);
+    }
+
+    #[test]
+    fn empty_lines_in_front_end_nothing() {
+        assert_eq!(whole(b"\r\n\r\n"), Fed::More);
+        assert_eq!(trickled(b"\r\n\r\n\n\n\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n"), None);
+        assert_eq!(trickled(b"GET / HTTP/1.1\r\n\r\r\nA: b\r\n"), None);
+    }
+
+    /// Whatever the scanner takes for a whole head, the parser must not wait for more of: else that wait is unbounded.
+    #[test]
+    fn what_counts_as_whole_is_whole_or_refused_to_the_parser() {
+        proptest::proptest!(|(head in "[\r\n A:/]{0,8}(GET / HTTP/1.1)?[\r\nA: b\t]{0,24}")| {
+            let waits = {
+                let mut headers = [httparse::EMPTY_HEADER; 64];
+                matches!(httparse::Request::new(&mut headers).parse(head.as_bytes()), Ok(httparse::Status::Partial))
+            };
+            let complete = trickled(head.as_bytes()).is_some();
+            proptest::prop_assert!(!(complete && waits), "{head:?}");
+        });
+    }
+
+    #[test]
+    fn a_head_without_end_is_cut_at_its_bound() {
+        let mut end = HeadEnd::of_request();
+        assert_eq!(end.feed(b"GET / HTTP/1.1\r\n"), Fed::More);
+        let line = [b'a'; 1024];
+        let pieces = std::iter::repeat_with(|| end.feed(&line)).take_while(|fed| *fed == Fed::More).count();
+        assert_eq!(pieces, MAX_HEAD / line.len() - 1);
+    }
+}

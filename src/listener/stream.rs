@@ -1,0 +1,308 @@
+//! The stream an HTTP session runs on: tells its [`Progress`], and lets a response leave in one piece.
+
+use std::{
+    array, fmt, io, iter,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, Waker, ready},
+};
+
+use async_trait::async_trait;
+use pingora::protocols::{
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, IO, Peek, Shutdown, SocketDigest, Ssl, TimingDigest,
+    UniqueID, UniqueIDType,
+    raw_connect::ProxyDigest,
+    tls::{SslDigest, TlsRef},
+};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+
+use super::progress::{Fed, HeadEnd, Progress, Stage};
+
+/// What is held back until a flush: pingora writes head and body apart, and flushes at the end of both. Most
+/// answers of our own fit; larger ones go out together with what is held back, uncopied.
+const HELD_BACK: usize = 4096;
+
+/// Over a plain or a TLS socket. Reads are not buffered: pingora reads heads by 4 KiB and bodies by 64 KiB.
+pub(super) struct HttpStream<S: IO> {
+    io: S,
+    progress: Arc<Progress>,
+    head: HeadEnd,
+    /// Written by the session and not yet to `io`; no memory while empty.
+    held: Vec<u8>,
+    /// How much of `held` has gone.
+    gone: usize,
+}
+
+impl<S: IO> HttpStream<S> {
+    pub(super) fn new(io: S, progress: Arc<Progress>) -> Self {
+        let http2 = matches!(io.selected_alpn_proto(), Some(ALPN::H2));
+        let head = if http2 { HeadEnd::of_preface() } else { HeadEnd::of_request() };
+        Self { io, progress, head, held: Vec::new(), gone: 0 }
+    }
+
+    fn see(&mut self, bytes: &[u8]) {
+        match self.progress.stage() {
+            Stage::Opening => self.progress.enter(Stage::FirstHead),
+            Stage::Idle => {
+                self.head = HeadEnd::of_request();
+                self.progress.enter(Stage::Head);
+            }
+            Stage::FirstHead | Stage::Head => {}
+            Stage::Exchange | Stage::Overlong => return,
+        }
+        match self.head.feed(bytes) {
+            Fed::More => {}
+            Fed::Complete => self.progress.enter(Stage::Exchange),
+            Fed::Overlong => self.progress.enter(Stage::Overlong),
+        }
+    }
+
+    /// Writes what is held back, and `more` behind it; returns how much of `more` has gone.
+    fn poll_out(&mut self, cx: &mut Context<'_>, more: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        loop {
+            let held = self.held.get(self.gone..).unwrap_or_default();
+            if held.is_empty() && more.iter().all(|buf| buf.is_empty()) {
+                self.release();
+                return Poll::Ready(Ok(0));
+            }
+            let mut together: [io::IoSlice<'_>; 8] = array::from_fn(|_| io::IoSlice::new(&[]));
+            let mut count = 0;
+            let parts = iter::once(held).chain(more.iter().map(|buf| &**buf)).filter(|part| !part.is_empty());
+            for (slot, part) in together.iter_mut().zip(parts) {
+                *slot = io::IoSlice::new(part);
+                count += 1;
+            }
+            let together = together.get(..count).unwrap_or_default();
+            let left = held.len();
+            let written = Pin::new(&mut self.io).poll_write_vectored(cx, together);
+            self.progress.set_stalled(written.is_pending());
+            let written = ready!(written)?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            if written > left || (written == left && more.is_empty()) {
+                self.release();
+                return Poll::Ready(Ok(written.saturating_sub(left)));
+            }
+            self.gone = self.gone.saturating_add(written);
+        }
+    }
+
+    fn release(&mut self) {
+        self.held = Vec::new();
+        self.gone = 0;
+    }
+}
+
+impl<S: IO> AsyncRead for HttpStream<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
+        match buf.filled().get(before..) {
+            Some(bytes) if !bytes.is_empty() => self.see(bytes),
+            _ => {}
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: IO> AsyncWrite for HttpStream<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[io::IoSlice::new(buf)])
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let length = bufs.iter().map(|buf| buf.len()).sum::<usize>();
+        if self.held.len().saturating_add(length) > HELD_BACK {
+            return self.poll_out(cx, bufs);
+        }
+        if self.held.capacity() == 0 {
+            self.held.reserve_exact(HELD_BACK);
+        }
+        for buf in bufs {
+            self.held.extend_from_slice(buf);
+        }
+        Poll::Ready(Ok(length))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_out(cx, &[]))?;
+        let flushed = Pin::new(&mut self.io).poll_flush(cx);
+        self.progress.set_stalled(flushed.is_pending());
+        flushed
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_out(cx, &[]))?;
+        let shut = Pin::new(&mut self.io).poll_shutdown(cx);
+        self.progress.set_stalled(shut.is_pending());
+        shut
+    }
+}
+
+impl<S: IO> Drop for HttpStream<S> {
+    /// Passes on, as far as the socket takes it at once, what is held back of an answer cut short; between requests
+    /// also the orderly end of TLS. A cut answer gets none: the client shall know (RFC 8446 section 6.1).
+    fn drop(&mut self) {
+        let mut cx = Context::from_waker(Waker::noop());
+        let _ = Pin::new(&mut *self).poll_flush(&mut cx);
+        if self.progress.stage() == Stage::Idle {
+            let _ = Pin::new(&mut *self).poll_shutdown(&mut cx);
+        }
+    }
+}
+
+/// Without the bytes it holds: pingora prints streams into its log.
+impl<S: IO> fmt::Debug for HttpStream<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpStream").field("id", &self.id()).field("progress", &self.progress).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl<S: IO> Shutdown for HttpStream<S> {
+    async fn shutdown(&mut self) {
+        let _ = AsyncWriteExt::shutdown(self).await;
+    }
+}
+
+impl<S: IO> UniqueID for HttpStream<S> {
+    fn id(&self) -> UniqueIDType {
+        self.io.id()
+    }
+}
+
+impl<S: IO> Ssl for HttpStream<S> {
+    fn get_ssl(&self) -> Option<&TlsRef> {
+        self.io.get_ssl()
+    }
+
+    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
+        self.io.get_ssl_digest()
+    }
+
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        self.io.selected_alpn_proto()
+    }
+}
+
+impl<S: IO> GetSocketDigest for HttpStream<S> {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        self.io.get_socket_digest()
+    }
+}
+
+impl<S: IO> GetTimingDigest for HttpStream<S> {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        self.io.get_timing_digest()
+    }
+}
+
+impl<S: IO> GetProxyDigest for HttpStream<S> {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        self.io.get_proxy_digest()
+    }
+}
+
+impl<S: IO> Peek for HttpStream<S> {}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tokio::io::{AsyncReadExt, duplex};
+
+    use super::*;
+
+    fn nothing_to_read(side: &mut (impl AsyncRead + Unpin)) -> bool {
+        let mut space = [0];
+        let mut cx = Context::from_waker(Waker::noop());
+        Pin::new(side).poll_read(&mut cx, &mut ReadBuf::new(&mut space)).is_pending()
+    }
+
+    #[tokio::test]
+    async fn head_and_body_of_an_answer_leave_together() {
+        let (near, mut far) = duplex(1 << 16);
+        let mut stream = HttpStream::new(near, Arc::new(Progress::new()));
+        stream.write_all(b"head").await.unwrap();
+        stream.write_all(b"body").await.unwrap();
+        assert!(nothing_to_read(&mut far));
+        stream.flush().await.unwrap();
+        let mut out = [0; 64];
+        let length = far.read(&mut out).await.unwrap();
+        assert_eq!(&out[..length], b"headbody");
+        assert_eq!(stream.held.capacity(), 0, "an idle connection holds no memory");
+
+        // A large body takes the head along.
+        stream.write_all(b"head").await.unwrap();
+        stream.write_all(&[b'b'; HELD_BACK]).await.unwrap();
+        let length = far.read(&mut out).await.unwrap();
+        assert_eq!(&out[..length.min(8)], b"headbbbb");
+    }
+
+    #[tokio::test]
+    async fn what_is_held_back_goes_out_when_the_stream_is_dropped() {
+        let (near, mut far) = duplex(1 << 16);
+        let mut stream = HttpStream::new(near, Arc::new(Progress::new()));
+        stream.write_all(b"cut short").await.unwrap();
+        drop(stream);
+        let mut out = Vec::new();
+        far.read_to_end(&mut out).await.unwrap();
+        assert_eq!(out, b"cut short");
+    }
+
+    proptest! {
+        #[test]
+        fn every_byte_leaves_once_and_in_order(
+            writes in prop::collection::vec((prop::collection::vec(0_usize..3000, 1..12), any::<bool>()), 1..12),
+            pipe in 1_usize..6000,
+        ) {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            runtime.block_on(async {
+                let (near, mut far) = duplex(pipe);
+                let mut counter = 0_u8;
+                let writes: Vec<_> = writes
+                    .into_iter()
+                    .map(|(sizes, flush)| {
+                        let piece = |size| std::iter::repeat_with(|| { counter = counter.wrapping_add(1); counter })
+                            .take(size)
+                            .collect::<Vec<_>>();
+                        (sizes.into_iter().map(piece).collect::<Vec<_>>(), flush)
+                    })
+                    .collect();
+                let expected: Vec<u8> = writes.iter().flat_map(|(pieces, _)| pieces.concat()).collect();
+                let write = async {
+                    let mut stream = HttpStream::new(near, Arc::new(Progress::new()));
+                    for (pieces, flush) in writes {
+                        let mut left: Vec<&[u8]> = pieces.iter().map(Vec::as_slice).collect();
+                        while !left.is_empty() {
+                            let slices: Vec<_> = left.iter().map(|piece| io::IoSlice::new(piece)).collect();
+                            let mut written = stream.write_vectored(&slices).await.unwrap();
+                            left.retain_mut(|piece| {
+                                let taken = written.min(piece.len());
+                                written -= taken;
+                                *piece = &piece[taken..];
+                                !piece.is_empty()
+                            });
+                        }
+                        if flush {
+                            stream.flush().await.unwrap();
+                        }
+                    }
+                    Shutdown::shutdown(&mut stream).await;
+                };
+                let mut out = Vec::new();
+                let ((), read) = tokio::join!(write, far.read_to_end(&mut out));
+                read.unwrap();
+                assert!(out == expected);
+            });
+        }
+    }
+}

@@ -1,0 +1,411 @@
+//! Proxied traffic: pingora's phases, a few lines each, calling the modules of the request path in order.
+//!
+//! [`Gateway::admit`] is the life of a request up to its upstream; read it first.
+
+mod answer;
+mod body;
+pub mod bridge;
+mod context;
+mod failure;
+mod forward;
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, header};
+use pingora::{
+    Error, ErrorType, Result,
+    http::{RequestHeader, ResponseHeader},
+    modules::http::HttpModules,
+    proxy::{FailToProxy, ProxyHttp, Session},
+    upstreams::peer::HttpPeer,
+};
+
+pub use self::{answer::Answer, context::RequestContext};
+use crate::{
+    api::Caller,
+    authn::{Authenticator, Outcome, Principal, Rejection},
+    cors::{self, Cors},
+    hygiene,
+    route::{self, Auth, NoRoute, Own, Route, Routes},
+    telemetry::{
+        self, Access,
+        metrics::{Metrics, RouteMetrics},
+    },
+    upstream::Upstreams,
+};
+
+/// Further tries after the first: other servers that could not be connected to, or a kept connection that had
+/// died.
+const MAX_RETRIES: usize = 2;
+
+/// How long one of our own endpoints may take in all, request body and answer included.
+const OWN_DEADLINE: Duration = Duration::from_secs(30);
+
+/// How long the rest of a request body that nobody wants may take to be read away.
+const DRAIN_TIME: Duration = Duration::from_secs(5);
+
+/// What every request is judged by. Made once by the composition root.
+pub struct Gateway {
+    /// What hygiene goes by.
+    pub hygiene: hygiene::Settings,
+    /// Who may read answers from another origin.
+    pub cors: Cors,
+    /// Where requests go.
+    pub routes: Routes,
+    /// Who is calling.
+    pub authenticator: Arc<Authenticator>,
+    /// Who answers.
+    pub upstreams: Arc<Upstreams>,
+    /// Our own endpoints.
+    pub api: axum::Router,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// What is counted of each route, in their order.
+    pub route_metrics: Vec<RouteMetrics>,
+    /// What is counted of our own endpoints together.
+    pub own_metrics: RouteMetrics,
+    /// What is counted of requests that never got to a route.
+    pub unrouted_metrics: RouteMetrics,
+    /// Longest request body, bytes.
+    pub max_body: u64,
+    /// Longest silence between two reads or writes of a body.
+    pub idle_timeout: Duration,
+    /// Whether a proxy that sends `X-Forwarded-For` without being trusted has been warned of.
+    pub disbelief_warned: AtomicBool,
+}
+
+/// Where an admitted request goes.
+enum Next {
+    /// It was answered here.
+    Answered,
+    /// To the upstream of its route.
+    Upstream,
+}
+
+impl Gateway {
+    /// The life of a request, in order: hygiene, CORS preflights, own endpoints, route, authentication,
+    /// authorisation, the announced size of its body. What is decided here is kept in `ctx`; the upstream's
+    /// request is written from there. An `Err` is the answer that stands in for the upstream's.
+    async fn admit(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<Next, Answer> {
+        self.clean(session, ctx)?;
+        let Some(clean) = &ctx.clean else { return Err(Answer::internal()) };
+        let request = session.req_header();
+        let preflight_of = cors::requested_method(request);
+
+        let own = self.routes.own_path(&clean.path) != Own::No;
+        let selected = if own {
+            Err(NoRoute::NotFound)
+        } else {
+            self.routes.select(&clean.host, &clean.path, preflight_of.as_ref().unwrap_or(&request.method))
+        };
+        let left_to_upstream = matches!(selected, Ok((_, route)) if route.cors == route::Cors::Pass);
+        if preflight_of.is_some() && self.cors.enabled() && !left_to_upstream {
+            return self.preflight(session, ctx).await;
+        }
+        if own {
+            return self.answer_own(session, ctx).await;
+        }
+
+        let (index, route) = selected?;
+        ctx.metrics = self.route_metrics.get(index).cloned();
+        // A preflight never carries credentials: a route that leaves CORS to its upstream leaves it these too.
+        if preflight_of.is_none() || !left_to_upstream {
+            ctx.principal = self.authenticate(route, &request.headers)?;
+            authorise(route, ctx.principal.as_deref())?;
+        }
+        body::announced(&request.headers, self.max_body)?;
+        ctx.route = Some(Arc::clone(route));
+        Ok(Next::Upstream)
+    }
+
+    /// Hygiene: the one reading of the request, or its refusal.
+    fn clean(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<(), Answer> {
+        let peer = peer_of(session);
+        let tls = session.digest().is_some_and(|digest| digest.ssl_digest.is_some());
+        let raw = session.as_http1().map(pingora::protocols::http::v1::server::HttpSession::get_headers_raw_bytes);
+        let request = session.req_header_mut();
+        ctx.origin = cors::only_origin(&request.headers).cloned();
+        match hygiene::clean(&self.hygiene, peer, tls, raw.as_deref(), request) {
+            Ok(clean) => {
+                if clean.disbelieved && !self.disbelief_warned.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(
+                        %peer,
+                        "a peer sends X-Forwarded-For and is not in server.trusted_proxies: \
+                         if it is your own proxy, list it there"
+                    );
+                }
+                ctx.request_id = clean.request_id.as_str().into();
+                ctx.clean = Some(clean);
+                Ok(())
+            }
+            Err(refusal) => {
+                self.metrics.refused.count(refusal.reason);
+                ctx.request_id = hygiene::request_id(&self.hygiene, peer, session.req_header()).into();
+                let mut answer = Answer::from(refusal);
+                if answer.status == StatusCode::METHOD_NOT_ALLOWED
+                    && let Ok(allow) = HeaderValue::try_from(hygiene::method::allow(&self.hygiene))
+                {
+                    answer.headers.push((header::ALLOW, allow));
+                }
+                Err(answer)
+            }
+        }
+    }
+
+    /// Who is calling, where the route asks.
+    fn authenticate(&self, route: &Route, headers: &HeaderMap) -> Result<Option<Arc<Principal>>, Answer> {
+        if route.auth == Auth::Public {
+            return Ok(None);
+        }
+        let (outcome, found) = match self.authenticator.authenticate(headers) {
+            Outcome::Authenticated(principal) => ("authenticated", Ok(Some(principal))),
+            Outcome::Anonymous if route.auth == Auth::Optional => ("anonymous", Ok(None)),
+            Outcome::Anonymous => ("anonymous", Err(Rejection::NoCredentials.into())),
+            Outcome::Rejected(rejection) => (rejection.reason(), Err(rejection.into())),
+        };
+        self.metrics.authn.count(outcome);
+        found
+    }
+
+    /// `/api-auth/*` and our documents: an axum handler, in the same session.
+    async fn answer_own(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<Next, Answer> {
+        ctx.metrics = Some(self.own_metrics.clone());
+        let mut extensions = Extensions::new();
+        let source = ctx.clean.as_ref().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |clean| clean.source);
+        extensions.insert(Caller {
+            source,
+            request_id: Arc::clone(&ctx.request_id),
+            metrics: Arc::clone(&self.metrics),
+        });
+        let decorate = |head: &mut ResponseHeader| self.decorate(head, ctx, false);
+        let session = session.as_downstream_mut();
+        match bridge::serve(self.api.clone(), session, extensions, OWN_DEADLINE, decorate).await {
+            Err(error) if session.response_written().is_none() => Err(Answer::own_failed(&error)),
+            // What was begun cannot be taken back; the bridge closed the connection.
+            Err(_) => {
+                ctx.reason = Some("answer_cut");
+                Ok(Next::Answered)
+            }
+            Ok(()) => Ok(Next::Answered),
+        }
+    }
+
+    /// The answer to a preflight.
+    async fn preflight(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<Next, Answer> {
+        ctx.reason = Some("preflight");
+        let answer = self.cors.preflight(session.req_header()).ok().flatten().ok_or_else(Answer::internal)?;
+        let mut head = Box::new(answer);
+        request_id_header(&mut head, &ctx.request_id);
+        // A client that is gone by now has had its answer.
+        let _ = session.write_response_header(head, true).await;
+        Ok(Next::Answered)
+    }
+
+    /// What every answer carries: leave for scripts of allowed origins to read it, and its request id.
+    fn decorate(&self, head: &mut ResponseHeader, ctx: &RequestContext, replace_cors: bool) {
+        // Neither fails for values that were header values before.
+        let _ = self.cors.decorate(ctx.origin.as_ref(), head, replace_cors);
+        request_id_header(head, &ctx.request_id);
+    }
+
+    /// Answers in the upstream's stead.
+    async fn answer(&self, session: &mut Session, ctx: &mut RequestContext, answer: &Answer) {
+        ctx.reason = Some(answer.reason);
+        let decorate = |head: &mut ResponseHeader| self.decorate(head, ctx, false);
+        if answer.write(session.as_downstream_mut(), &ctx.request_id, decorate).await.is_err() {
+            session.set_keepalive(None);
+        }
+    }
+}
+
+fn authorise(route: &Route, principal: Option<&Principal>) -> Result<(), Answer> {
+    match principal {
+        Some(principal) if !route.require.allows(&principal.claims) => Err(Answer::forbidden()),
+        None if route.require != route::Require::default() => Err(Rejection::NoCredentials.into()),
+        _ => Ok(()),
+    }
+}
+
+fn peer_of(session: &Session) -> IpAddr {
+    let address = session.client_addr().and_then(|address| address.as_inet());
+    address.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), std::net::SocketAddr::ip)
+}
+
+fn request_id_header(head: &mut ResponseHeader, id: &str) {
+    let _ = head.insert_header(forward::X_REQUEST_ID, id);
+}
+
+#[async_trait]
+impl ProxyHttp for Gateway {
+    type CTX = RequestContext;
+
+    fn new_ctx(&self) -> RequestContext {
+        RequestContext::new(self.metrics.request_started())
+    }
+
+    /// None: each would cost every request.
+    fn init_downstream_modules(&self, _: &mut HttpModules) {}
+
+    /// The listener bounds heads and idleness; these bound what comes after a head.
+    async fn early_request_filter(&self, session: &mut Session, _: &mut RequestContext) -> Result<()> {
+        session.set_read_timeout(Some(self.idle_timeout));
+        session.set_write_timeout(Some(self.idle_timeout));
+        session.set_total_drain_timeout(Some(DRAIN_TIME));
+        Ok(())
+    }
+
+    async fn request_filter(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<bool> {
+        match self.admit(session, ctx).await {
+            Ok(Next::Upstream) => Ok(false),
+            Ok(Next::Answered) => Ok(true),
+            Err(answer) => {
+                self.answer(session, ctx, &answer).await;
+                Ok(true)
+            }
+        }
+    }
+
+    async fn request_body_filter(
+        &self,
+        _: &mut Session,
+        body: &mut Option<Bytes>,
+        _: bool,
+        ctx: &mut RequestContext,
+    ) -> Result<()> {
+        let bytes = body.as_ref().map_or(0, Bytes::len);
+        ctx.body.take(bytes, self.max_body, Instant::now()).map_err(|answer| {
+            let error = Error::new_down(ErrorType::HTTPStatus(answer.status.as_u16()));
+            ctx.refused = Some(answer);
+            error
+        })
+    }
+
+    async fn upstream_peer(&self, _: &mut Session, ctx: &mut RequestContext) -> Result<Box<HttpPeer>> {
+        let selected = ctx
+            .route
+            .as_deref()
+            .and_then(|route| self.upstreams.select(route.upstream, &route.timeouts, &mut ctx.tried));
+        match selected {
+            Some(selected) => {
+                ctx.upstream_host = selected.host;
+                Ok(selected.peer)
+            }
+            None => Err(Error::new_up(ctx.connect_error.take().unwrap_or(ErrorType::ConnectNoRoute))),
+        }
+    }
+
+    fn fail_to_connect(
+        &self,
+        _: &mut Session,
+        _: &HttpPeer,
+        ctx: &mut RequestContext,
+        mut error: Box<Error>,
+    ) -> Box<Error> {
+        ctx.connect_error = Some(error.etype().clone());
+        error.set_retry(ctx.retries < MAX_RETRIES);
+        ctx.retries += 1;
+        error
+    }
+
+    /// Once bytes were sent, only what changes nothing is sent again, and only where a kept connection turned
+    /// out to be dead; the same server may then have it.
+    fn error_while_proxy(
+        &self,
+        _: &HttpPeer,
+        session: &mut Session,
+        mut error: Box<Error>,
+        ctx: &mut RequestContext,
+        client_reused: bool,
+    ) -> Box<Error> {
+        let safe = matches!(session.req_header().method, Method::GET | Method::HEAD | Method::OPTIONS);
+        if safe && client_reused && ctx.retries < MAX_RETRIES && !session.as_ref().retry_buffer_truncated() {
+            error.retry.decide_reuse(true);
+        } else {
+            error.set_retry(false);
+        }
+        if error.retry() {
+            ctx.retries += 1;
+            ctx.tried.pop();
+        }
+        error
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        _: &mut Session,
+        request: &mut RequestHeader,
+        ctx: &mut RequestContext,
+    ) -> Result<()> {
+        let (Some(clean), Some(route)) = (&ctx.clean, &ctx.route) else {
+            return Error::e_explain(ErrorType::InternalError, "a request without a route");
+        };
+        forward::write(request, ctx, clean, route)
+    }
+
+    async fn response_filter(
+        &self,
+        _: &mut Session,
+        response: &mut ResponseHeader,
+        ctx: &mut RequestContext,
+    ) -> Result<()> {
+        match &ctx.route {
+            Some(route) if route.cors == route::Cors::Pass => request_id_header(response, &ctx.request_id),
+            _ => self.decorate(response, ctx, true),
+        }
+        Ok(())
+    }
+
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut RequestContext) -> FailToProxy {
+        let answer = ctx.refused.take().or_else(|| failure::answer(error));
+        let error_code = answer.as_ref().map_or(0, |answer| answer.status.as_u16());
+        if let Some(answer) = answer {
+            failure::log(error, ctx, &self.upstreams);
+            if session.response_written().is_none() {
+                self.answer(session, ctx, &answer.closing()).await;
+            } else {
+                ctx.reason = Some(answer.reason);
+            }
+        }
+        FailToProxy { error_code, can_reuse_downstream: false }
+    }
+
+    /// One line and one count per request.
+    async fn logging(&self, session: &mut Session, _: Option<&Error>, ctx: &mut RequestContext) {
+        let request = session.req_header();
+        let status = session.response_written().map(|head| head.status);
+        let took = ctx.started.elapsed();
+        ctx.metrics.as_ref().unwrap_or(&self.unrouted_metrics).answered(&request.method, status, took);
+        telemetry::access(&Access {
+            request_id: &ctx.request_id,
+            method: request.method.as_str(),
+            path: ctx.clean.as_ref().map_or("-", |clean| &clean.path),
+            route: ctx.route.as_deref().map(|route| route.name.as_str()),
+            upstream: ctx.route.as_deref().map(|route| self.upstreams.name(route.upstream)),
+            status: status.as_ref().map_or(0, StatusCode::as_u16),
+            duration: took,
+            sub: ctx.principal.as_deref().map(|principal| principal.claims.subject),
+            source: ctx.clean.as_ref().map_or_else(|| peer_of(session), |clean| clean.source),
+            bytes: session.body_bytes_sent() as u64,
+            reason: ctx.reason,
+        });
+    }
+
+    /// Pingora's own lines quote clients and upstreams; [`failure::log`] says what an operator needs.
+    fn suppress_error_log(&self, _: &Session, _: &RequestContext, _: &Error) -> bool {
+        true
+    }
+
+    /// Without the query, which may hold secrets.
+    fn request_summary(&self, session: &Session, ctx: &RequestContext) -> String {
+        format!("{} {}", session.req_header().method, ctx.request_id)
+    }
+}
