@@ -21,6 +21,9 @@
     )
 )]
 
+pub mod cli;
+pub mod app;
+pub mod config;
 // Proxied traffic, in the order a request meets it.
 pub mod listener;
 pub mod proxy;

@@ -1,0 +1,298 @@
+//! The composition root: the only file that names a concrete store. It reads as the table of contents: bind,
+//! open, compose, serve, drain.
+
+mod upkeep;
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
+
+use pingora::{
+    proxy::{HttpProxy, http_proxy},
+    server::configuration::ServerConf,
+};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+    task::JoinSet,
+};
+
+use self::upkeep::{Upkeep, catch_up};
+use crate::{
+    account::Accounts,
+    api::{self, Api},
+    authn::Authenticator,
+    change_log::View,
+    clock::Clock,
+    config::Settings,
+    cors::Cors,
+    listener::{self, BindError, Bound, Limits, RouterApp},
+    master::{self, ClientSecrets, Master},
+    oauth::{OAuth, client::Registry},
+    password::{self, Hasher},
+    proxy::Gateway,
+    route::Routes,
+    secret::Secret,
+    store::{
+        self, Store, StoreError,
+        sql::{self, Role, SqlStore},
+    },
+    telemetry::{
+        admin::{self, Readiness},
+        metrics::Metrics,
+    },
+    token::{KeyRing, RefreshTokens, keys},
+    upstream::{Upstreams, whoami},
+};
+
+/// The admin listener answers few, and quickly.
+const ADMIN_LIMITS: Limits = Limits {
+    connections: 100,
+    header_timeout: Duration::from_secs(10),
+    idle_timeout: Duration::from_mins(1),
+    drain: Duration::from_secs(1),
+};
+const ADMIN_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Why the gateway cannot start, or had to end.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// An address or a TLS file.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The store's file.
+    #[error(transparent)]
+    OpenStore(#[from] sql::OpenError),
+    /// The store, once open.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The master secret.
+    #[error(transparent)]
+    Master(#[from] master::OpenError),
+    /// The signing keys.
+    #[error(transparent)]
+    Keys(#[from] keys::OpenError),
+    /// The hashing threads.
+    #[error(transparent)]
+    Hashing(#[from] password::SetupError),
+    /// The runtime or its signals.
+    #[error("the system refused: {0}")]
+    System(#[from] io::Error),
+}
+
+impl Error {
+    /// As sysexits.h has them: 64 for what the operator wrote, 69 for what is out of reach, 70 for the rest.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Bind(error) => error.exit_code(),
+            Self::OpenStore(error) => error.exit_code(),
+            Self::Store(StoreError::Unavailable(_))
+            | Self::Master(master::OpenError::Store(_))
+            | Self::Keys(keys::OpenError::Store(_)) => 69,
+            Self::Master(_) | Self::Keys(keys::OpenError::Sealed(_)) | Self::Hashing(password::SetupError::Cost(_)) => {
+                64
+            }
+            Self::Store(StoreError::Corrupt(_)) | Self::Keys(_) | Self::Hashing(_) | Self::System(_) => 70,
+        }
+    }
+}
+
+/// Serves until SIGTERM or SIGINT, then drains.
+pub fn serve(settings: Settings) -> Result<(), Error> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let app = App::build(settings, Clock::system()).await?;
+        let (stop, stopped) = watch::channel(false);
+        let run = tokio::spawn(app.run(stopped));
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("draining");
+        stop.send_replace(true);
+        // A second signal is a person who does not want to wait.
+        tokio::select! {
+            _ = run => {}
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("ended");
+        Ok(())
+    })
+}
+
+/// An open store and what its master secret unlocks: what the command line works with, and serving builds on.
+pub struct Opened {
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// The change log as this process knows it.
+    pub changes: Arc<View>,
+    /// The master secret.
+    pub master: Master,
+    /// The deployment's id.
+    pub deployment_id: [u8; 16],
+}
+
+/// Opens the store of `settings`, for serving or for a command beside a gateway.
+pub async fn open(settings: &Settings, clock: &Clock, role: Role) -> Result<Opened, Error> {
+    let changes = Arc::new(View::default());
+    let store: Arc<dyn Store> = match &settings.store {
+        store::Settings::Sqlite { path } => {
+            Arc::new(SqlStore::open(path, clock.clone(), Arc::clone(&changes), role).await?)
+        }
+    };
+    let (master, deployment) = master::open(&settings.master, &*store).await?;
+    Ok(Opened { store, changes, master, deployment_id: deployment.id })
+}
+
+/// Everything bound and opened, ready to serve.
+pub struct App {
+    listeners: Vec<Bound>,
+    admin: Option<Bound>,
+    proxy: HttpProxy<Gateway>,
+    admin_pages: RouterApp,
+    limits: Limits,
+    readiness: Arc<Readiness>,
+    background: JoinSet<()>,
+    whoami: watch::Sender<bool>,
+}
+
+impl App {
+    /// Binds first, so that a taken port makes nothing; then opens the store, and composes the rest on it.
+    pub async fn build(settings: Settings, clock: Clock) -> Result<Self, Error> {
+        listener::tls::install_crypto_provider();
+        let listeners = settings.listeners.iter().map(listener::bind).collect::<Result<Vec<_>, _>>()?;
+        let admin =
+            settings.admin.map(|address| listener::bind(&listener::Settings { address, tls: None })).transpose()?;
+
+        let Opened { store, changes, master, deployment_id } = open(&settings, &clock, Role::Serve).await?;
+        let cursor = catch_up(&*store, &changes, None).await?;
+        let keys = Arc::new(KeyRing::open(Arc::clone(&store), &master, settings.tokens.clone(), clock.now()).await?);
+        let hasher = Arc::new(Hasher::new(settings.hashing)?);
+        let accounts =
+            Arc::new(Accounts::new(Arc::clone(&store), Arc::clone(&hasher), settings.accounts, clock.clone()));
+        let client_secrets = ClientSecrets::new(&master);
+        let clients =
+            Registry::new(&settings.clients, Arc::new(move |secret| client_secrets.mac(&Secret::from(secret))));
+        clients.reload(&*store).await?;
+        let oauth = Arc::new(OAuth {
+            clients,
+            accounts: Arc::clone(&accounts),
+            store: Arc::clone(&store),
+            keys: Arc::clone(&keys),
+            refresh_tokens: RefreshTokens::new(&master, deployment_id),
+            sessions: settings.sessions,
+        });
+        let authenticator = Arc::new(Authenticator::new(
+            Arc::clone(&keys),
+            Arc::clone(&changes),
+            Arc::new(settings.identity),
+            clock.clone(),
+            settings.token_cache,
+        ));
+        let api = Arc::new(Api {
+            accounts,
+            oauth: Arc::clone(&oauth),
+            authenticator: Arc::clone(&authenticator),
+            store: Arc::clone(&store),
+            settings: api::Settings { public_url: settings.public_url, accounts: settings.accounts },
+        });
+
+        let (whoami, whoami_stopped) = watch::channel(false);
+        let (whoami_address, _) = whoami::start(whoami_stopped)?;
+        let upstreams = Arc::new(Upstreams::open(settings.upstreams, whoami_address).await);
+        let metrics = Arc::new(Metrics::new());
+        let gateway = Gateway {
+            hygiene: settings.hygiene,
+            cors: Cors::new(&settings.cors).map_err(io::Error::other)?,
+            authenticator,
+            upstreams: Arc::clone(&upstreams),
+            api: api::router(api, &settings.base_path),
+            route_metrics: settings.routes.iter().map(|route| metrics.route(&route.name)).collect(),
+            own_metrics: metrics.route(&settings.base_path),
+            unrouted_metrics: metrics.route("none"),
+            routes: Routes::new(settings.routes, &settings.base_path),
+            metrics: Arc::clone(&metrics),
+            max_body: settings.max_body,
+            idle_timeout: settings.limits.idle_timeout,
+            disbelief_warned: AtomicBool::new(false),
+        };
+
+        let mut background = JoinSet::new();
+        background.spawn(async move { upstreams.keep_resolved().await });
+        let upkeep = Upkeep { store: Arc::clone(&store), changes, keys, oauth, rules: settings.sessions, clock };
+        upkeep.start(cursor, &mut background);
+
+        let readiness = Arc::new(Readiness::default());
+        let ping = move || {
+            let store = Arc::clone(&store);
+            async move { store.ping().await }
+        };
+        let sample = move |metrics: &Metrics| {
+            metrics.hashes_waiting.set(i64::try_from(hasher.waiting()).unwrap_or(i64::MAX));
+            metrics.hashes_running.set(i64::try_from(hasher.running()).unwrap_or(i64::MAX));
+        };
+        let admin_pages = RouterApp::new(admin::router(metrics, Arc::clone(&readiness), ping, sample), ADMIN_DEADLINE);
+        Ok(Self {
+            listeners,
+            admin,
+            proxy: http_proxy(&Arc::new(ServerConf::default()), gateway),
+            admin_pages,
+            limits: settings.limits,
+            readiness,
+            background,
+            whoami,
+        })
+    }
+
+    /// Where clients are served.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.listeners.iter().map(Bound::local_addr).collect()
+    }
+
+    /// Where the admin listener is.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(Bound::local_addr)
+    }
+
+    /// Serves until `stop` turns true and what is in flight is done. The admin listener outlives the drain, so
+    /// that a load balancer sees it.
+    pub async fn run(mut self, stop: watch::Receiver<bool>) {
+        for address in self.addresses() {
+            tracing::info!(%address, "listening");
+        }
+        let (end_admin, admin_ended) = watch::channel(false);
+        if let Some(admin) = self.admin.take() {
+            tracing::info!(address = %admin.local_addr(), "admin listening");
+            self.background.spawn(logged(listener::serve(
+                vec![admin],
+                Arc::new(self.admin_pages),
+                ADMIN_LIMITS,
+                admin_ended,
+            )));
+        }
+        let readiness = Arc::clone(&self.readiness);
+        let mut stopping = stop.clone();
+        self.background.spawn(async move {
+            if stopping.wait_for(|stop| *stop).await.is_ok() {
+                readiness.drain();
+            }
+        });
+        self.readiness.ready();
+        logged(listener::serve(self.listeners, Arc::new(self.proxy), self.limits, stop)).await;
+        self.whoami.send_replace(true);
+        end_admin.send_replace(true);
+        self.background.shutdown().await;
+    }
+}
+
+/// A listener that cannot serve at all says so; the process ends with it.
+async fn logged(serving: impl Future<Output = io::Result<()>>) {
+    if let Err(error) = serving.await {
+        tracing::error!(%error, "cannot serve");
+    }
+}

@@ -1,0 +1,203 @@
+//! The command line: one file per subcommand, and exit codes as sysexits.h has them.
+
+mod account;
+mod check;
+mod client;
+mod failure;
+mod health;
+mod print_config;
+mod prompt;
+mod serve;
+mod store;
+mod version;
+
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand};
+
+use crate::config;
+
+pub use failure::{Failure, INTERNAL, UNAVAILABLE, USAGE};
+
+/// Signs people up and in at the door of your servers, and tells them who is calling.
+#[derive(Parser)]
+#[command(name = "passgate", version, arg_required_else_help = true, after_help = EXAMPLES)]
+struct Cli {
+    /// The configuration file
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "PASSGATE_CONFIG",
+        default_value = "passgate.yaml",
+        hide_env_values = true
+    )]
+    config: PathBuf,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  passgate check --config passgate.yaml     Say everything that is wrong with the file
+  passgate serve --config passgate.yaml     Start the gateway
+  passgate account create ada@example.com   Make an account; asks for the password
+
+Any key of the file can be overridden from the environment:
+  PASSGATE__SERVER__LISTEN=0.0.0.0:8080 passgate serve
+
+Exit codes:
+   0  done
+  64  wrong usage, or a configuration that does not hold
+  69  a port or the store is out of reach
+  70  anything else";
+
+const ACCOUNT_EXAMPLES: &str = "\
+Examples:
+  passgate account create ada@example.com
+  passgate account promote ada@example.com
+  passgate account deactivate ada@example.com";
+
+const CLIENT_EXAMPLES: &str = "\
+Examples:
+  passgate client create mobile
+  passgate client list";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start the gateway, until SIGTERM or SIGINT
+    #[command(after_help = serve::EXAMPLES)]
+    Serve,
+    /// Check the configuration and say everything that is wrong with it
+    #[command(after_help = check::EXAMPLES)]
+    Check,
+    /// Print the configuration in force, defaults and overrides included, secrets masked
+    #[command(after_help = print_config::EXAMPLES)]
+    PrintConfig,
+    /// Ask the gateway that runs with this configuration whether it is ready
+    #[command(after_help = health::EXAMPLES)]
+    Health,
+    /// Say which Passgate this is
+    #[command(after_help = version::EXAMPLES)]
+    Version,
+    /// Make and change accounts; a running gateway follows at once
+    #[command(subcommand, after_help = ACCOUNT_EXAMPLES)]
+    Account(account::AccountCommand),
+    /// Make and list OAuth clients kept in the store
+    #[command(subcommand, after_help = CLIENT_EXAMPLES)]
+    Client(client::ClientCommand),
+}
+
+/// Runs the process's own arguments to the end, telling on standard error what went wrong.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(told) => {
+            // Nobody is left to tell when this fails.
+            let _ = told.print();
+            return if told.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    match cli.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let _ = writeln!(std::io::stderr(), "passgate: {failure}");
+            failure.code()
+        }
+    }
+}
+
+impl Cli {
+    fn run(self) -> Result<(), Failure> {
+        let config = &*self.config;
+        match self.command {
+            Command::Serve => serve::run(config),
+            Command::Check => check::run(config),
+            Command::PrintConfig => print_config::run(config),
+            Command::Health => health::run(config),
+            Command::Version => version::run(),
+            Command::Account(command) => store::account(command, config),
+            Command::Client(command) => store::client(command, config),
+        }
+    }
+}
+
+/// The configuration in force: the file, overridden by the environment.
+fn load(config: &Path) -> Result<config::Settings, Failure> {
+    Ok(config::load(config, environment()?.into_iter())?)
+}
+
+/// The environment as text. A variable that is no UTF-8 counts as not set, unless it is meant for us.
+fn environment() -> Result<Vec<(String, String)>, Failure> {
+    let mut variables = Vec::new();
+    for (name, value) in std::env::vars_os() {
+        match (name.into_string(), value.into_string()) {
+            (Ok(name), Ok(value)) => variables.push((name, value)),
+            (Ok(name), Err(_)) if name.starts_with("PASSGATE__") => {
+                return Err(Failure::usage(format!("the value of {name} in the environment is not UTF-8")));
+            }
+            _ => {}
+        }
+    }
+    Ok(variables)
+}
+
+/// Writes a result to standard output. That nobody reads on, as in `passgate print-config | head`, is no failure.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::internal(format!("cannot write to standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, error::ErrorKind};
+
+    use super::*;
+
+    #[test]
+    fn the_definition_of_the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_file_may_be_named_before_or_after_the_subcommand() {
+        for arguments in [["passgate", "--config", "a.yaml", "check"], ["passgate", "check", "-c", "a.yaml"]] {
+            assert_eq!(Cli::try_parse_from(arguments).ok().unwrap().config, Path::new("a.yaml"));
+        }
+    }
+
+    #[test]
+    fn bad_usage_is_told_on_standard_error_and_help_is_not() {
+        let wrong = |arguments: &[&str]| Cli::try_parse_from(arguments).err().unwrap();
+        assert!(wrong(&["passgate"]).use_stderr());
+        assert_eq!(wrong(&["passgate", "sreve"]).kind(), ErrorKind::InvalidSubcommand);
+        assert!(wrong(&["passgate", "serve", "--port", "80"]).use_stderr());
+        assert!(!wrong(&["passgate", "serve", "--help"]).use_stderr());
+        assert!(!wrong(&["passgate", "--version"]).use_stderr());
+    }
+
+    #[test]
+    fn the_help_of_every_command_shows_examples() {
+        fn search(command: &clap::Command, path: &str, without: &mut Vec<String>) {
+            let path = format!("{path} {}", command.get_name());
+            if !command.clone().render_help().to_string().contains("Examples:") {
+                without.push(path.clone());
+            }
+            command.get_subcommands().for_each(|below| search(below, &path, without));
+        }
+        let mut without = Vec::new();
+        search(&Cli::command(), "", &mut without);
+        assert_eq!(without, Vec::<String>::new());
+    }
+}

@@ -1,0 +1,45 @@
+//! What `passgate account …` and `passgate client …` share: an open store, beside a running gateway or without
+//! one.
+
+use std::{path::Path, sync::Arc};
+
+use super::{Failure, account, client, prompt};
+use crate::{
+    account::Accounts,
+    app::{self, Opened},
+    clock::Clock,
+    config::Settings,
+    master::ClientSecrets,
+    password::Hasher,
+    secret::Secret,
+    store::sql::Role,
+};
+
+pub fn account(command: account::AccountCommand, config: &Path) -> Result<(), Failure> {
+    with_store(config, async |settings, opened| {
+        let hasher = Arc::new(Hasher::new(settings.hashing).map_err(app::Error::from)?);
+        let accounts = Accounts::new(opened.store, hasher, settings.accounts, Clock::system());
+        Ok(account::run(command, &accounts, prompt::new_secret, &mut std::io::stdout()).await?)
+    })
+}
+
+pub fn client(command: client::ClientCommand, config: &Path) -> Result<(), Failure> {
+    with_store(config, async |settings, opened| {
+        let secrets = ClientSecrets::new(&opened.master);
+        let mac = |secret: &str| secrets.mac(&Secret::from(secret));
+        let out = &mut std::io::stdout();
+        Ok(client::run(command, &*opened.store, mac, &settings.clients, prompt::new_secret, out).await?)
+    })
+}
+
+fn with_store(config: &Path, run: impl AsyncFnOnce(Settings, Opened) -> Result<(), Failure>) -> Result<(), Failure> {
+    let settings = super::load(config)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::internal(format!("the system refused: {error}")))?;
+    runtime.block_on(async {
+        let opened = app::open(&settings, &Clock::system(), Role::Command).await?;
+        run(settings, opened).await
+    })
+}

@@ -1,0 +1,64 @@
+//! `store` and `secrets`: where everything is kept, and what everything is sealed with.
+
+use std::path::PathBuf;
+
+use super::{
+    section::{self, Section},
+    tree::Value,
+};
+use crate::{master, secret::Secret, store};
+
+/// As many characters as a random secret in base64 of 24 bytes.
+const SHORTEST_MASTER: usize = 32;
+
+/// `store`: exactly one.
+pub(super) fn store(store: &mut Section<'_>) -> store::Settings {
+    let mut written = None;
+    for kind in ["sqlite", "postgres", "redis"] {
+        if store.get(kind).is_none() {
+            continue;
+        }
+        if let Some(other) = written.replace(kind) {
+            store.flaw(kind, format!("`{other}` is here as well: one store is wanted"));
+        } else if kind != "sqlite" {
+            store.flaw(kind, "this version keeps everything in SQLite only: `sqlite: { path: data/passgate.db }`");
+        }
+    }
+    for kind in ["postgres", "redis"] {
+        if let Some(item) = store.get(kind) {
+            item.section(|server| server.secret("url", "url_file"));
+        }
+    }
+    let sqlite = |sqlite: &mut Section<'_>| {
+        sqlite.with("path", Value::plain("data/passgate.db"), |item| item.text(section::path))
+    };
+    let path = match (store.get("sqlite"), written) {
+        (Some(item), _) => item.section(sqlite),
+        (None, None) => store.section("sqlite", sqlite),
+        (None, Some(_)) => None,
+    };
+    store::Settings::Sqlite { path: path.unwrap_or_default() }
+}
+
+/// `secrets`: the master secret, or the file it is in.
+pub(super) fn secrets(secrets: &mut Section<'_>) -> master::Source {
+    let given = secrets.get("master").is_some();
+    if given && secrets.get("master_file").is_some() {
+        secrets.flaw("master_file", "`master` is given as well: one of the two is wanted");
+    }
+    if given {
+        let master = secrets.get("master").and_then(|item| {
+            item.secret(|text| match text.len() {
+                SHORTEST_MASTER.. => Ok(Secret::from(text)),
+                _ => {
+                    Err("a master secret has 32 characters or more, all of them random: `openssl rand -base64 48`"
+                        .into())
+                }
+            })
+        });
+        return master.map_or_else(|| master::Source::File(PathBuf::new()), master::Source::Given);
+    }
+    let file = Value::plain("data/master.secret");
+    let file = secrets.with("master_file", file, |item| item.text(section::path));
+    master::Source::File(file.unwrap_or_default())
+}

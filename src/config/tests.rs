@@ -1,0 +1,351 @@
+//! Whole files: the reference, broken ones, and what must never be seen of them.
+
+use std::time::Duration;
+
+mod broken;
+mod environment;
+
+use super::{
+    Report, Settings,
+    item::{Item, Walk},
+    tree,
+};
+use crate::{
+    master,
+    oauth::client::Grant,
+    route::{Auth, Cors},
+    store,
+    token::Claim,
+};
+
+/// The example of the design, as it stands.
+const DESIGN: &str = r#"
+version: 1
+server:
+  listen: 127.0.0.1:8080            # or a list; an entry may be { address, tls: { cert_file, key_file } }
+  public_url: http://127.0.0.1:8080 # issuer, audience, links, redirect URIs; never taken from a request
+  base_path: /api-auth
+  hosts: []                         # when not empty: other Host values are 421
+  trusted_proxies: []               # CIDRs whose X-Forwarded-* we believe
+  allow_headers: []                 # client header names outside [A-Za-z0-9-] to let through, e.g. api_key
+  drain: 30s
+  limits: { connections: 10000, header_timeout: 10s, idle_timeout: 60s, header_bytes: 32KiB, headers: 100, body: 64MiB }
+admin:
+  listen: 127.0.0.1:9090            # /livez /readyz /metrics
+log: { format: auto, level: info, access: true }
+store:
+  sqlite: { path: data/passgate.db }  # or postgres: { url }, or redis: { url }
+secrets:
+  master_file: data/master.secret
+clients:
+  web:
+    secret: quickstart-secret         # absent: a public client
+    grants: [password, refresh_token, convert_token]
+    scopes: [read, write]
+cors:
+  allowed_origins: ["http://localhost:3000"]   # also: allowed_headers, allowed_methods, exposed_headers, allow_credentials, max_age
+providers:
+  google-oauth2:
+    client_id: google-client-id
+    client_secret: google-secret
+    # audiences: [...]                more of our own client ids (iOS, Android)
+    # endpoints: { userinfo, tokeninfo, jwks, authorization, token }   whole URLs, for tests and proxies
+  facebook:
+    client_id: fb-app-id
+    client_secret: fb-app-secret
+    # endpoints: { graph, dialog }    graph is a base URL
+accounts:
+  registration: open                # open | closed
+  sign_in_after_registration: true  # create/ answers tokens, or an empty 201
+  list: staff                       # GET all/: staff | authenticated | public
+tokens:
+  access:  { ttl: 15m, algorithm: EdDSA, leeway: 5s }     # also: audience, accepted_issuers
+  refresh: { idle_ttl: 14d, absolute_ttl: 90d, reuse_grace: 30s }
+  keys:    { rotate_every: 90d, publish_ahead: 1h }
+  cache: 64MiB
+hashing: { memory: 19MiB, iterations: 2, parallelism: 1, max_concurrent: auto, queue: 64 }   # auto: half the cores, at least 1
+limits:                             # or `limits: off`; each may be `off`
+  sign_in: { per_source: 120/1m, per_account_and_source: 10/5m, per_account: 100/1h }
+  sign_up: { per_source: 20/1m }
+  refresh: { per_source: 600/1m }
+  convert: { per_source: 120/1m }
+identity_headers: { preset: x-forwarded, unverified_email: omit }   # x-forwarded | x-auth-request | remote | map: { Header-Name: claim }
+upstreams:
+  app: http://127.0.0.1:8000        # short form; long form: servers, host, timeouts, (later: balance, health_check, tls)
+routes:
+  - { match: { path: /public/ }, upstream: app, auth: public }
+  - { match: { path: /staff/ },  upstream: app, require: { staff: true } }
+  - { match: { path: / },        upstream: app }
+"#;
+
+const REFERENCE: &str = include_str!("../../config/reference.yaml");
+const QUICKSTART: &str = include_str!("../../config/quickstart.yaml");
+/// As short as it gets.
+const MINIMAL: &str = "upstreams: { app: whoami }\nroutes: [{ upstream: app }]\n";
+
+/// The variables that reference.yaml mentions.
+const VARIABLES: [(&str, &str); 5] = [
+    ("WEB_CLIENT_SECRET", "CANARY-web"),
+    ("GOOGLE_SECRET", "CANARY-google"),
+    ("FACEBOOK_SECRET", "CANARY-facebook"),
+    ("COMPANY_SECRET", "CANARY-company"),
+    ("UPSTREAM_KEY", "CANARY-upstream"),
+];
+
+fn env(variables: &[(&str, &str)]) -> impl Iterator<Item = (String, String)> {
+    variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<Vec<_>>().into_iter()
+}
+
+fn parse_with(text: &str, variables: &[(&str, &str)]) -> Result<Settings, Report> {
+    super::parse(text, "test.yaml", env(variables))
+}
+
+fn good(text: &str) -> Settings {
+    parse_with(text, &[]).unwrap_or_else(|report| panic!("{report}"))
+}
+
+fn report(text: &str) -> Report {
+    parse_with(text, &[]).err().unwrap_or_else(|| panic!("this was taken:\n{text}"))
+}
+
+fn printed(text: &str, variables: &[(&str, &str)]) -> String {
+    let (_, tree) = super::read(text, "test.yaml", env(variables)).unwrap_or_else(|report| panic!("{report}"));
+    super::print::print(&tree)
+}
+
+/// Everything that can be compared.
+fn describe(s: &Settings) -> String {
+    let store::Settings::Sqlite { path } = &s.store;
+    let master = match &s.master {
+        master::Source::Given(secret) => secret.expose().to_owned(),
+        master::Source::File(path) => path.display().to_string(),
+    };
+    let clients: Vec<_> = s
+        .clients
+        .iter()
+        .map(|c| (c.id.clone(), c.secret.as_ref().map(|s| s.expose().to_owned()), c.grants.clone(), c.scopes.clone()))
+        .collect();
+    format!(
+        "{:#?}",
+        (
+            (&s.listeners, &s.public_url, &s.base_path, &s.hygiene, &s.limits, s.max_body, s.admin, &s.log),
+            (path, master, clients, &s.cors, &s.accounts, &s.tokens, &s.sessions, s.token_cache),
+            (&s.hashing, &s.identity, &s.upstreams, &s.routes),
+        )
+    )
+}
+
+/// What stands in `text` under some of its top-level keys.
+fn sections(text: &str, keys: &[&str]) -> String {
+    let mut kept = false;
+    let lines = text.lines().filter(|line| {
+        if line.starts_with(|c: char| c.is_ascii_lowercase()) {
+            kept = keys.iter().any(|key| line.starts_with(&format!("{key}:")));
+        }
+        kept
+    });
+    lines.flat_map(|line| [line, "\n"]).collect()
+}
+
+#[test]
+fn the_design_s_example_resolves_whole() {
+    let settings = good(DESIGN);
+    assert_eq!(settings.listeners[0].address.to_string(), "127.0.0.1:8080");
+    assert_eq!(settings.public_url, "http://127.0.0.1:8080");
+    assert_eq!(settings.limits.header_timeout, Duration::from_secs(10));
+    assert_eq!((settings.max_body, settings.token_cache, settings.hashing.memory_kib), (64 << 20, 64 << 20, 19 * 1024));
+    assert_eq!(settings.sessions.absolute_ttl, Duration::from_hours(24 * 90));
+    assert_eq!(settings.tokens.audience, settings.public_url);
+    assert_eq!(
+        settings.tokens.profile,
+        [Claim::Email, Claim::EmailVerified, Claim::PreferredUsername, Claim::Groups, Claim::Staff]
+    );
+    let client = &settings.clients[0];
+    assert_eq!((client.id.as_str(), client.secret.as_ref().unwrap().expose()), ("web", "quickstart-secret"));
+    assert_eq!(client.grants, [Grant::Password, Grant::RefreshToken, Grant::ConvertToken]);
+    let routes: Vec<_> = settings.routes.iter().map(|r| (r.path.as_str(), r.auth, r.require.staff, r.cors)).collect();
+    assert_eq!(
+        routes,
+        [
+            ("/public/", Auth::Public, false, Cors::Handle),
+            ("/staff/", Auth::Required, true, Cors::Handle),
+            ("/", Auth::Required, false, Cors::Handle)
+        ]
+    );
+    for name in ["x-forwarded-user", "x-forwarded-groups", "x-forwarded-for", "x-request-id"] {
+        assert!(settings.hygiene.managed.removes(name), "{name}");
+    }
+}
+
+#[test]
+fn what_is_not_built_yet_is_named_and_checked() {
+    let warnings = good(DESIGN).warnings;
+    assert_eq!(
+        warnings,
+        [
+            "test.yaml:19: the grant convert_token is not built yet; it has no effect for: web",
+            "test.yaml:26: providers: sign-in with other providers is not built yet; this is checked and has no effect",
+            "test.yaml:46: limits: throttling is not built yet; this is checked and has no effect",
+        ]
+    );
+    assert!(good(&format!("limits: off\n{MINIMAL}")).warnings.is_empty());
+    assert_eq!(report(&format!("limits: {{ sign_in: {{ per_source: 5 }} }}\n{MINIMAL}")).problems.len(), 1);
+    for kind in ["postgres", "redis"] {
+        let report = report(&format!("store: {{ {kind}: {{ url: 'x://:CANARY@h' }} }}\n{MINIMAL}")).to_string();
+        assert!(report.contains("SQLite only") && !report.contains("CANARY"), "{report}");
+    }
+}
+
+#[test]
+fn the_reference_says_what_the_defaults_are() {
+    let example = sections(REFERENCE, &["clients", "providers", "upstreams", "routes"]);
+    assert!(example.len() < REFERENCE.len() / 2);
+    assert_eq!(printed(REFERENCE, &VARIABLES), printed(&example, &VARIABLES));
+    let (whole, example) = (parse_with(REFERENCE, &VARIABLES).unwrap(), parse_with(&example, &VARIABLES).unwrap());
+    assert_eq!(describe(&whole), describe(&example));
+}
+
+#[test]
+fn the_reference_has_every_key() {
+    let everything = "
+server: { listen: [{ address: '[::1]:1', tls: { cert_file: a, key_file: b } }] }
+secrets: { master: 0123456789abcdef0123456789abcdef }
+store: { redis: { url: a } }
+identity_headers: { map: { X-User: sub } }
+";
+    let alternatives = sections(everything, &["server", "secrets", "store", "identity_headers"]);
+    let example = sections(REFERENCE, &["clients", "providers", "upstreams", "routes"]);
+    let endpoints = "
+providers:
+  facebook: { client_id: a, endpoints: { graph: 'http://a' } }
+  google-oauth2: { client_id: a, endpoints: {} }
+";
+    let mut asked = std::collections::BTreeSet::new();
+    for text in [REFERENCE, &format!("{alternatives}{example}"), endpoints, "store: { postgres: { url: a } }"] {
+        let mut document = tree::parse(text).unwrap_or_else(|flaw| panic!("{flaw:?}"));
+        let mut walk = Walk::default();
+        Item::root(&mut document.root, &mut walk).section(super::resolve::resolve);
+        asked.extend(walk.asked);
+    }
+    assert!(asked.len() > 100, "{asked:?}");
+    let written: std::collections::BTreeSet<&str> = REFERENCE
+        .split(['\n', '{', ','])
+        .filter_map(|part| part.trim_start_matches([' ', '#', '-']).split_once(':').map(|(key, _)| key))
+        .collect();
+    let named_in_comments = ["url_file"];
+    let missing: Vec<_> =
+        asked.into_iter().filter(|key| !written.contains(key) && !named_in_comments.contains(key)).collect();
+    assert_eq!(missing, Vec::<&str>::new());
+}
+
+#[test]
+fn the_quick_start_warns_of_what_makes_it_one() {
+    let settings = good(QUICKSTART);
+    assert_eq!(settings.warnings.len(), 1);
+    assert!(settings.warnings[0].contains("any stranger can claim any address"), "{:?}", settings.warnings);
+    assert!(settings.upstreams[0].servers.is_empty() && settings.identity.unverified_email);
+    assert_eq!(settings.clients[0].secret.as_ref().unwrap().expose(), "quickstart-secret");
+}
+
+#[test]
+fn print_shows_what_is_in_effect_and_reads_back() {
+    for (text, variables) in [(DESIGN, &[][..]), (REFERENCE, &VARIABLES[..]), (QUICKSTART, &[]), (MINIMAL, &[])] {
+        let once = printed(text, variables);
+        for secret in ["CANARY", "quickstart-secret", "google-secret", "fb-app-secret"] {
+            assert!(!once.contains(secret), "{once}");
+        }
+        assert_eq!(printed(&once, variables), once);
+    }
+    let printed = printed(MINIMAL, &[("PASSGATE__SERVER__DRAIN", "1m")]);
+    assert!(printed.starts_with("version: 1\nserver:\n  listen: 127.0.0.1:8080\n"), "{printed}");
+    assert!(printed.contains("\n  drain: 1m\n"), "{printed}");
+}
+
+#[test]
+fn every_problem_is_reported_at_once_with_its_place() {
+    let report = report(
+        r"server:
+  lisen: 127.0.0.1:8080
+  drain: 30
+  limits: { connections: lots, body: 5 }
+clients:
+  web: { secret: hunter2, grants: [passwrod], scope: [read] }
+  web: {}
+tokens: [1]
+upstreams:
+  app: http://127.0.0.1:8000
+routes:
+  - { match: { path: /a/../b }, upstream: ap }
+  - { upstream: app, auth: public, require: { staff: true } }
+",
+    );
+    insta::assert_snapshot!(report, @r"
+    error: unknown key `lisen` in `server`; did you mean `listen`?
+     --> test.yaml:2:3
+      |
+    2 |   lisen: ***
+      |   ^^^^^
+
+    error: a bare number has no unit: a duration is a whole number and a unit (ms, s, m, h, d), such as `30s` or `15m`
+     --> test.yaml:3:10
+      |
+    3 |   drain: 30
+      |          ^^
+
+    error: a whole number is wanted here
+     --> test.yaml:4:26
+      |
+    4 |   limits: { connections: lots, body: 5 }
+      |                          ^^^^
+
+    error: a bare number has no unit: a size is a whole number and a unit (B, KiB, MiB, GiB), such as `16KiB` or `64MiB`
+     --> test.yaml:4:38
+      |
+    4 |   limits: { connections: lots, body: 5 }
+      |                                      ^
+
+    error: one of `password`, `refresh_token`, `convert_token` is wanted here; did you mean `password`?
+     --> test.yaml:6:36
+      |
+    6 |   web: { secret: ***, grants: [passwrod], scope: [***] }
+      |                                ^^^^^^^^
+
+    error: unknown key `scope` in `clients.web`; did you mean `scopes`?
+     --> test.yaml:6:47
+      |
+    6 |   web: { secret: ***, grants: [passwrod], scope: [***] }
+      |                                           ^^^^^
+
+    error: `web` is here twice; it was set in line 6 before
+     --> test.yaml:7:3
+      |
+    7 |   web: {}
+      |   ^^^
+
+    error: a map is wanted here: keys, each with a value
+     --> test.yaml:8:1
+      |
+    8 | tokens: [***]
+      | ^^^^^^
+
+    error: The path has a dot segment.
+      --> test.yaml:12:22
+       |
+    12 |   - { match: { path: /a/../b }, upstream: ap }
+       |                      ^^^^^^^
+
+    error: there is no such upstream; did you mean `app`?
+      --> test.yaml:12:43
+       |
+    12 |   - { match: { path: /a/../b }, upstream: ap }
+       |                                           ^^
+
+    error: this is asked of known callers only: it goes with `auth: required`
+      --> test.yaml:13:36
+       |
+    13 |   - { upstream: app, auth: public, require: { staff: true } }
+       |                                    ^^^^^^^
+
+    11 problems
+    ");
+}

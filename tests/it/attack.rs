@@ -1,0 +1,7 @@
+//! Attacks as regression tests: each tells its story, and asserts what the upstream received.
+
+mod exhaustion;
+mod framing;
+mod host;
+mod identity;
+mod path;

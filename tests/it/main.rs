@@ -1,0 +1,21 @@
+//! The integration tests: the real gateway, recording upstreams, raw clients. What counts is what the upstream
+//! received and what the client got, bytes included.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "a test that cannot go on says so by panicking, and its name is its documentation"
+)]
+
+mod api_auth;
+mod attack;
+mod cli;
+mod command_line;
+mod durability;
+mod house_rules;
+mod request_path;
+mod sessions;
+mod support;

@@ -1,0 +1,12 @@
+//! The bench: the real gateway in-process on port 0, upstreams that record what they received, clients that
+//! send what they are told to the byte.
+
+pub mod answer;
+mod gateway;
+pub mod process;
+pub mod h2;
+mod upstream;
+
+pub use answer::{Answer, exchange};
+pub use gateway::{Bench, Gateway, Tokens};
+pub use upstream::Upstream;

@@ -1,0 +1,98 @@
+//! The binary as a child process.
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+/// The binary under test.
+pub fn passgate() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_passgate"));
+    command.env_clear().stdin(Stdio::null());
+    command
+}
+
+/// A port that was free a moment ago, for tests where port 0 cannot be told back.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A gateway in a process of its own, killed with the test.
+pub struct Serving {
+    pub child: Child,
+    pub address: SocketAddr,
+}
+
+impl Serving {
+    /// Starts in `directory` with its `passgate.yaml`, and waits until it answers.
+    pub async fn start(directory: &Path, port: u16) -> Self {
+        let child = passgate()
+            .current_dir(directory)
+            .args(["serve", "--config", "passgate.yaml"])
+            .stdout(std::fs::File::create(directory.join("log")).unwrap())
+            .stderr(std::fs::File::create(directory.join("stderr")).unwrap())
+            .spawn()
+            .unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let mut serving = Self { child, address };
+        let deadline = Instant::now() + Duration::from_secs(30);
+        // The port is bound before anything else is made: only an answer tells that it serves.
+        while !answers(address).await {
+            if let Some(status) = serving.child.try_wait().unwrap() {
+                panic!("ended with {status}: {}", std::fs::read_to_string(directory.join("stderr")).unwrap());
+            }
+            assert!(Instant::now() < deadline, "not serving after 30 s");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        serving
+    }
+
+    /// Sends a signal by name.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().unwrap();
+        assert!(status.success());
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+async fn answers(address: SocketAddr) -> bool {
+    let Ok(mut stream) = TcpStream::connect(address).await else { return false };
+    let asked = stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await;
+    asked.is_ok() && stream.read_u8().await.is_ok()
+}
+
+/// The smallest configuration on `port`, with cheap hashing.
+pub fn configuration(port: u16) -> String {
+    format!(
+        "server: {{ listen: \"127.0.0.1:{port}\", drain: 5s }}\n\
+         admin: {{ listen: \"127.0.0.1:{}\" }}\n\
+         hashing: {{ memory: 8MiB, iterations: 1 }}\n\
+         clients:\n  web: {{ secret: quickstart-secret, grants: [password, refresh_token], scopes: [read, write] }}\n\
+         upstreams: {{ app: whoami }}\n\
+         routes:\n  - {{ match: {{ path: / }}, upstream: app }}\n",
+        free_port()
+    )
+}
+
+/// Standard error as text.
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Standard output as text.
+pub fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
