@@ -1,0 +1,81 @@
+# `make run` and `make test` are all a fresh Debian machine with Rust needs.
+
+CARGO ?= cargo
+# The lock file says what is built; nothing here changes it.
+LOCKED := --locked
+CONFIG ?= config/quickstart.yaml
+
+define TRY
+
+Passgate is about to listen on http://127.0.0.1:8080, until Ctrl-C. In another terminal, sign up:
+
+  curl -i http://127.0.0.1:8080/api-auth/create/ -H 'Content-Type: application/json' \
+    -d '{"email": "ada@example.com", "username": "ada", "first_name": "Ada", "password": "weave-numbers-1843"}'
+
+sign in:
+
+  curl http://127.0.0.1:8080/api-auth/token -d client_id=web -d client_secret=quickstart-secret \
+    -d grant_type=password -d username=ada@example.com -d password=weave-numbers-1843
+
+and, with the access token of the answer, see what an upstream is told about you:
+
+  curl http://127.0.0.1:8080/hello -H "Authorization: Bearer ACCESS_TOKEN"
+
+README.md goes on from here.
+
+endef
+export TRY
+
+.DEFAULT_GOAL := help
+.PHONY: run test check fmt lint docs audit clean help tools
+
+run: tools ## build and start the quick start (CONFIG=FILE for another configuration)
+# The development profile: it is there in half the time of the release build, shares its work with
+# `make test`, and hashes passwords as fast, since the hashing crates are optimised in it too.
+	$(CARGO) build $(LOCKED)
+ifeq ($(CONFIG),config/quickstart.yaml)
+	@printf '%s\n' "$$TRY"
+endif
+	@exec $(CARGO) run $(LOCKED) --quiet -- serve --config $(CONFIG)
+
+test: tools ## run every test
+	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
+	  set -x; $(CARGO) nextest run $(LOCKED) && $(CARGO) test $(LOCKED) --doc; \
+	else \
+	  set -x; $(CARGO) test $(LOCKED); \
+	fi
+
+check: lint docs ## formatting, lints and documentation, every warning an error
+
+lint: tools
+	$(CARGO) fmt --check
+	$(CARGO) clippy $(LOCKED) --all-targets -- -D warnings
+
+fmt: ## format the source
+	$(CARGO) fmt
+
+docs: tools ## build the crate's documentation into target/doc
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(LOCKED) --no-deps --document-private-items
+
+audit: tools ## licences and origins of all dependencies, by deny.toml
+	@$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-deny
+	$(CARGO) deny $(LOCKED) check licenses bans sources
+
+clean: ## remove what was built; data/ stays
+	$(CARGO) clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+
+# A C compiler and cmake build the C parts of the dependencies (zlib-ng, AWS-LC, SQLite).
+tools:
+	@command -v $(CARGO) >/dev/null || { echo 'Rust is missing: see https://rustup.rs' >&2; exit 1; }
+	@missing=; \
+	command -v cc >/dev/null || missing="$$missing gcc libc6-dev"; \
+	command -v cmake >/dev/null || missing="$$missing cmake"; \
+	test -n "$$missing" || exit 0; \
+	if test "$$(id -u)" = 0; then sudo=; else sudo=sudo; fi; \
+	if ! command -v apt-get >/dev/null || { test -n "$$sudo" && ! command -v sudo >/dev/null; }; then \
+	  echo "please install:$$missing" >&2; exit 1; \
+	fi; \
+	set -x; $$sudo apt-get update -q && $$sudo apt-get install -q -y --no-install-recommends $$missing
