@@ -1,8 +1,8 @@
 //! `POST create/`: sign-up.
 //!
 //! With `sign_in_after_registration` the answer carries tokens, for the client that the request names and
-//! proves as at the token endpoint, or, when it names none, for the one client of the configuration that may
-//! use the password grant. Where there is no such one, the account is made and the answer is empty.
+//! proves as at the token endpoint, or, when it names none, for the first client of the configuration that may
+//! use the password grant. Where there is none, the account is made and the answer is empty.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ use crate::{
     account::{Draft, Faults, RegisterError, Registration},
     oauth::{
         self,
-        client::{Basic, Client, Grant},
+        client::{Client, Grant},
     },
     secret::Secret,
 };
@@ -76,18 +76,20 @@ async fn create(
     }
 }
 
-/// The client that the new account is signed in with. One that is named has to prove itself before anything
-/// is made.
+/// The client that the new account is signed in with. One that the body names has to prove itself before anything
+/// is made; Basic that proves none may be meant for somebody before us, and counts as absent.
 fn first_client(api: &Api, headers: &HeaderMap, fields: &mut Fields) -> Result<Option<Arc<Client>>, oauth::Error> {
     if !api.settings.accounts.sign_in_after_registration {
         return Ok(None);
     }
     let credentials = token::credentials(headers, fields)?;
-    if matches!(credentials.basic, Basic::Absent) && credentials.id.is_none() && credentials.secret.is_none() {
-        return Ok(api.oauth.clients.only_configured(Grant::Password));
+    let named = credentials.id.is_some() || credentials.secret.is_some();
+    match api.oauth.clients.authenticate(&credentials) {
+        Ok(client) if client.may_use(Grant::Password) => Ok(Some(client)),
+        Ok(_) => Err(oauth::Error::UnauthorizedClient),
+        Err(error) if named => Err(error),
+        Err(_) => Ok(api.oauth.clients.first_configured(Grant::Password)),
     }
-    let client = api.oauth.clients.authenticate(&credentials)?;
-    if client.may_use(Grant::Password) { Ok(Some(client)) } else { Err(oauth::Error::UnauthorizedClient) }
 }
 
 /// The fields as sent.

@@ -133,10 +133,9 @@ impl Registry {
         self.all.load().get(id).cloned()
     }
 
-    /// The client of the configuration that may use `grant`, when there is exactly one.
-    pub fn only_configured(&self, grant: Grant) -> Option<Arc<Client>> {
-        let mut able = self.configured.iter().filter(|client| client.may_use(grant));
-        able.next().filter(|_| able.next().is_none()).cloned()
+    /// The first client of the configuration that may use `grant`.
+    pub fn first_configured(&self, grant: Grant) -> Option<Arc<Client>> {
+        self.configured.iter().find(|client| client.may_use(grant)).cloned()
     }
 
     /// The client that a request proves to come from (RFC 6749 section 2.3.1). Where Basic fails, the body is
@@ -293,11 +292,12 @@ mod tests {
     }
 
     #[test]
-    fn the_only_client_for_a_grant_is_found_when_it_is_the_only_one() {
-        let one = Registry::new(&[settings("web", None)], mac());
-        assert_eq!(one.only_configured(Grant::Password).unwrap().id.as_str(), "web");
-        assert!(one.only_configured(Grant::ConvertToken).is_none());
-        assert!(registry().only_configured(Grant::Password).is_none());
+    fn the_first_client_for_a_grant_is_the_first_of_the_configuration() {
+        let converts = Settings { grants: vec![Grant::ConvertToken], ..settings("a", None) };
+        let registry = Registry::new(&[converts, settings("web", Some("s3cret")), settings("b", None)], mac());
+        assert_eq!(registry.first_configured(Grant::Password).unwrap().id.as_str(), "web");
+        assert_eq!(registry.first_configured(Grant::ConvertToken).unwrap().id.as_str(), "a");
+        assert!(registry.first_configured(Grant::RefreshToken).is_none());
     }
 
     #[test]

@@ -30,12 +30,40 @@ async fn a_client_that_is_named_has_to_prove_itself_before_anything_is_made() {
 }
 
 #[tokio::test]
-async fn with_several_clients_and_none_named_the_account_is_made_and_nobody_signed_in() {
-    let gateway = Gateway::start_with(&[("clients.spa.grants", "[password]")]).await;
+async fn with_several_clients_and_none_named_the_first_one_is_signed_in_with() {
+    let gateway =
+        Gateway::start_with(&[("clients.a-spa.grants", "[password]"), ("clients.a-spa.scopes", "[read]")]).await;
+    let pair = Pair::of(&gateway.post_json(CREATE, person("vera@example.test")).await);
+    Pair::of(&refresh(&gateway, &pair.refresh).await);
+    let named = with(person("zoe@example.test"), &json!({ "client_id": "a-spa" }));
+    assert_eq!(gateway.post_json(CREATE, named).await.json()["scope"], "read");
+}
+
+#[tokio::test]
+async fn where_no_client_may_sign_in_the_account_is_made_and_the_answer_is_empty() {
+    let gateway = Gateway::start_with(&[("clients.web.grants", "[refresh_token]")]).await;
     let answer = gateway.post_json(CREATE, person("vera@example.test")).await;
-    assert_eq!((answer.status, answer.body.len()), (201, 0));
-    let named = with(person("zoe@example.test"), &json!({ "client_id": "spa" }));
-    assert_eq!(gateway.post_json(CREATE, named).await.json()["token_type"], "Bearer");
+    assert_eq!((answer.status, answer.body.len(), answer.header("Content-Type")), (201, 0, None));
+}
+
+#[tokio::test]
+async fn basic_counts_where_it_proves_a_client_and_is_ignored_where_it_does_not() {
+    let gateway = Gateway::start_with(&[("clients.spa.grants", "[password]"), ("clients.spa.scopes", "[read]")]).await;
+    for (n, (authorization, scope)) in [
+        (basic("web", "quickstart-secret"), "read write"),
+        (basic("spa", ""), "read"),
+        (basic("web", "wrong"), "read write"),
+        (basic("somebody", "at a proxy before us"), "read write"),
+        ("Basic ***".to_owned(), "read write"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let headers = [("Content-Type", "application/json"), ("Authorization", authorization.as_str())];
+        let body = person(&format!("vera{n}@example.test")).to_string();
+        let answer = send(&gateway, "POST", CREATE, &headers, &body).await;
+        assert_eq!((answer.status, &answer.json()["scope"]), (201, &json!(scope)), "{authorization}");
+    }
 }
 
 #[tokio::test]
