@@ -58,7 +58,7 @@ async fn token(
     let client = credentials(&headers, &mut fields)?;
     let grant_type = parameter(&mut fields, "grant_type")?;
     let scope = parameter(&mut fields, "scope")?;
-    let username = parameter(&mut fields, "username")?;
+    let username = identifier(&mut fields, "username")?;
     let password = parameter(&mut fields, "password")?;
     let refresh_token = parameter(&mut fields, "refresh_token")?;
     let request = TokenRequest {
@@ -73,19 +73,24 @@ async fn token(
     Ok(Json(Answer::from(&tokens)).into_response())
 }
 
-/// A parameter of a token request: text without NUL, or absent.
+/// A parameter of a token request: text, or absent.
 fn parameter(fields: &mut Fields, name: &str) -> Result<Option<Secret>, oauth::Error> {
-    match fields.optional(name) {
-        Ok(value) if value.as_ref().is_none_or(|text| !text.expose().contains('\0')) => Ok(value),
-        _ => Err(oauth::Error::InvalidRequest(None)),
-    }
+    fields.optional(name).map_err(|_| oauth::Error::InvalidRequest(None))
+}
+
+/// A parameter that something is looked up by, which NUL is never part of. In any other, NUL is as wrong as
+/// whatever else does not hold.
+fn identifier(fields: &mut Fields, name: &str) -> Result<Option<Secret>, oauth::Error> {
+    parameter(fields, name)?
+        .map(|text| if text.expose().contains('\0') { Err(oauth::Error::InvalidRequest(None)) } else { Ok(text) })
+        .transpose()
 }
 
 /// What a request says of its client.
 pub(super) fn credentials(headers: &HeaderMap, fields: &mut Fields) -> Result<Credentials, oauth::Error> {
     Ok(Credentials {
         basic: Basic::read(headers.get(AUTHORIZATION).map(AsRef::as_ref)),
-        id: parameter(fields, "client_id")?.map(|id| id.expose().to_owned()),
+        id: identifier(fields, "client_id")?.map(|id| id.expose().to_owned()),
         secret: parameter(fields, "client_secret")?,
     })
 }

@@ -176,6 +176,21 @@ async fn what_the_original_answered_500_is_400_in_the_endpoints_shape() {
 }
 
 #[tokio::test]
+async fn nul_is_no_part_of_a_secret_a_scope_or_a_grant() {
+    let gateway = with_vera().await;
+    for (members, status, error) in [
+        (json!({ "password": format!("{PASSWORD}\0") }), 400, "invalid_grant"),
+        (json!({ "client_secret": "quickstart-secret\0" }), 401, "invalid_client"),
+        (json!({ "scope": "read\0" }), 400, "invalid_scope"),
+        (json!({ "grant_type": "password\0" }), 400, "unsupported_grant_type"),
+        (json!({ "grant_type": "refresh_token", "refresh_token": "pgr_\0" }), 400, "invalid_grant"),
+    ] {
+        let answer = gateway.post_json(TOKEN, with(password_request("vera@example.test"), &members)).await;
+        assert_eq!((answer.status, &answer.json()["error"]), (status, &json!(error)), "{members}");
+    }
+}
+
+#[tokio::test]
 async fn parameters_in_the_query_are_refused() {
     let gateway = with_vera().await;
     for target in ["/api-auth/token?x=1", "/api-auth/token?access_token=x", "/api-auth/token/?grant_type=password"] {
