@@ -128,7 +128,7 @@ fn oauth_error(error: &oauth::Error) -> Response {
     };
     let mut response = (status, Json(body)).into_response();
     if matches!(error, E::InvalidClient { used_basic: true }) {
-        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic"));
+        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"api\""));
     }
     if status == StatusCode::SERVICE_UNAVAILABLE { try_later(response) } else { response }
 }
@@ -217,7 +217,7 @@ mod tests {
     #[tokio::test]
     async fn a_client_that_used_basic_is_challenged() {
         let (status, headers, _) = answer(oauth::Error::InvalidClient { used_basic: true }).await;
-        assert_eq!((status, headers["www-authenticate"].as_bytes()), (401, b"Basic".as_slice()));
+        assert_eq!((status, headers["www-authenticate"].as_bytes()), (401, b"Basic realm=\"api\"".as_slice()));
     }
 
     #[tokio::test]

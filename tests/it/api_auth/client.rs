@@ -61,7 +61,7 @@ async fn a_client_may_use_basic() {
     for wrong in [basic("web", "wrong"), basic("unknown", "quickstart-secret"), "Basic ***".to_owned()] {
         let answer = ask(&gateway, nobody(), Some(&wrong)).await;
         assert_error(&answer, 401, "invalid_client");
-        assert_eq!(answer.header("WWW-Authenticate"), Some("Basic"));
+        assert_eq!(answer.header("WWW-Authenticate"), Some("Basic realm=\"api\""));
     }
 }
 
