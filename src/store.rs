@@ -312,4 +312,7 @@ pub trait ChangeStore {
 
     /// Whether the store answers.
     async fn ping(&self) -> Result<(), StoreError>;
+
+    /// Ends when all that was asked is kept and nothing of the store is held any more. What is asked later fails.
+    async fn close(&self) {}
 }

@@ -8,13 +8,21 @@ mod changes;
 mod clients;
 mod keys;
 mod open;
+mod place;
 mod sessions;
 mod writer;
 #[cfg(test)]
 mod tests;
 
-use std::{fs::File, path::Path, str::FromStr, sync::Arc, time::Duration};
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    str::FromStr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
+use arc_swap::ArcSwap;
 use serde::de::DeserializeOwned;
 use sqlx::{
     Row as _, Sqlite,
@@ -22,7 +30,7 @@ use sqlx::{
     sqlite::{SqlitePool, SqliteRow},
 };
 
-use self::{changes::Watcher, writer::Writer};
+use self::{changes::Watcher, place::FileId, writer::Writer};
 pub use self::{open::OpenError, writer::Stats};
 use crate::{change_log::View, clock::Clock, store::StoreError};
 
@@ -43,11 +51,32 @@ pub enum Role {
 
 /// A store in one SQLite file.
 pub struct SqlStore {
-    readers: SqlitePool,
+    path: PathBuf,
+    readers: ArcSwap<Readers>,
     writer: Writer,
     watcher: Watcher,
-    /// Held for life by the one that serves.
-    _lock: Option<File>,
+    /// Held by the one that serves, until it closes.
+    lock: Mutex<Option<File>>,
+}
+
+/// Read-only connections to one file.
+struct Readers {
+    pool: SqlitePool,
+    file: FileId,
+}
+
+impl Readers {
+    /// Each connects when it is first needed.
+    fn new(path: &Path, file: FileId) -> Self {
+        let pool = PoolOptions::new()
+            .max_connections(READERS)
+            .acquire_timeout(PATIENCE)
+            .max_lifetime(None)
+            .idle_timeout(None)
+            .test_before_acquire(false)
+            .connect_lazy_with(open::options(path).read_only(true));
+        Self { pool, file }
+    }
 }
 
 impl SqlStore {
@@ -55,27 +84,11 @@ impl SqlStore {
     /// accounts can be made before the first start. What this process appends to the change log goes to `changes`
     /// at once.
     pub async fn open(path: &Path, clock: Clock, changes: Arc<View>, role: Role) -> Result<Self, OpenError> {
-        let open::Opened { path, connection, lock } = open::open(path, role).await?;
-        let writer = Writer::start(connection, open::options(&path), clock, changes);
-        let options = open::options(&path).read_only(true);
-        let readers = PoolOptions::new()
-            .max_connections(READERS)
-            .acquire_timeout(PATIENCE)
-            .max_lifetime(None)
-            .idle_timeout(None)
-            .test_before_acquire(false)
-            .connect_with(options.clone())
-            .await
-            .map_err(|error| open::refused(&path, error))?;
-        let watcher = Watcher::connect(&options).await.map_err(|error| open::refused(&path, error))?;
-        Ok(Self { readers, writer, watcher, _lock: lock })
-    }
-
-    /// Ends when all that is queued is committed. The last one to close leaves a single file, without its log.
-    pub async fn close(self) {
-        self.readers.close().await;
-        self.watcher.close().await;
-        self.writer.close().await;
+        let open::Opened { path, connected, lock } = open::open(path, role).await?;
+        let readers = ArcSwap::from_pointee(Readers::new(&path, connected.file));
+        let writer = Writer::start(connected, path.clone(), clock, changes);
+        let watcher = Watcher::connect(&path).await.map_err(|error| open::refused(&path, error))?;
+        Ok(Self { path, readers, writer, watcher, lock: Mutex::new(lock) })
     }
 
     /// What was written since the store was opened.
@@ -88,8 +101,22 @@ impl SqlStore {
         &self,
         read: impl AsyncFnOnce(PoolConnection<Sqlite>) -> Result<T, sqlx::Error>,
     ) -> Result<T, StoreError> {
-        let answer = tokio::time::timeout(PATIENCE, async { read(self.readers.acquire().await?).await });
+        let pool = self.readers()?;
+        let answer = tokio::time::timeout(PATIENCE, async { read(pool.acquire().await?).await });
         Ok(answer.await.map_err(|_| StoreError::Unavailable("the read took too long".into()))??)
+    }
+
+    /// The connections to the file that is there now.
+    fn readers(&self) -> Result<SqlitePool, StoreError> {
+        let file = FileId::at(&self.path).map_err(|error| StoreError::Unavailable(error.into()))?;
+        let readers = self.readers.load();
+        if readers.file == file {
+            return Ok(readers.pool.clone());
+        }
+        let readers = Readers::new(&self.path, file);
+        let pool = readers.pool.clone();
+        self.readers.store(Arc::new(readers));
+        Ok(pool)
     }
 }
 

@@ -3,16 +3,20 @@
 //! `AUTOINCREMENT` never gives a number twice, so a cursor stays good when the entries before it are pruned. It does
 //! not when entries after it were pruned unread, or when it is ahead of the log, which then is a restored older file.
 
-use std::time::Duration;
+use std::{
+    path::{Path, PathBuf},
+    sync::PoisonError,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use sqlx::{
     ConnectOptions as _, Connection as _, Row as _,
-    sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow},
+    sqlite::{SqliteConnection, SqliteRow},
 };
 use tokio::sync::Mutex;
 
-use super::{SqlStore, accounts, bytes, parsed, sessions, unreadable, writer::Step};
+use super::{SqlStore, accounts, bytes, open, parsed, place::FileId, sessions, unreadable, writer::Step};
 use crate::{
     change_log::Change,
     clock::Timestamp,
@@ -33,6 +37,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 #[async_trait]
 impl ChangeStore for SqlStore {
     async fn read_changes(&self, cursor: Option<Cursor>) -> Result<Changes, StoreError> {
+        let file = FileId::at(&self.path).map_err(|error| StoreError::Unavailable(error.into()))?;
         self.read(async |mut connection| {
             let mut snapshot = connection.begin().await?;
             let log = sqlx::query(
@@ -41,7 +46,9 @@ impl ChangeStore for SqlStore {
             )
             .fetch_one(&mut *snapshot)
             .await?;
-            let (log_id, pruned, last) = (bytes(&log, "log_id")?, number(&log, "pruned")?, number(&log, "last")?);
+            // An older copy in the file's place may since have given the same numbers to other entries.
+            let log_id = file.mark(bytes(&log, "log_id")?);
+            let (pruned, last) = (number(&log, "pruned")?, number(&log, "last")?);
             let from = cursor
                 .filter(|cursor| cursor.log_id == log_id && (pruned..=last).contains(&cursor.last))
                 .map(|cursor| cursor.last);
@@ -111,9 +118,22 @@ impl ChangeStore for SqlStore {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        // Takes the write lock and gives it back: nothing is written, and all that a write needs has answered.
-        self.writer.write(|_| Box::pin(async { Ok(()) })).await?;
+        // A write that changes nothing: it needs all that any other needs, such as room on the disk.
+        self.writer
+            .write(|step| {
+                let touch = sqlx::query("UPDATE change_log SET pruned = pruned");
+                Box::pin(async move { Ok(touch.execute(&mut step.connection).await.map(drop)?) })
+            })
+            .await?;
         self.deployment().await.map(drop)
+    }
+
+    /// The last one to close leaves a single file, without its log.
+    async fn close(&self) {
+        self.readers.load_full().pool.close().await;
+        self.watcher.close().await;
+        self.writer.close().await;
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 }
 
@@ -213,32 +233,52 @@ fn number(row: &SqliteRow, column: &'static str) -> Result<u64, sqlx::Error> {
     u64::try_from(row.try_get::<i64, _>(column)?).map_err(|_| unreadable(column))
 }
 
-/// Sees that others wrote to the file: `PRAGMA data_version` moves for every commit but the connection's own, and
-/// this one makes none.
-pub(super) struct Watcher(Mutex<Seen>);
+/// Sees that others wrote to the file, or put another in its place: `PRAGMA data_version` moves for every commit but
+/// the connection's own, and this one makes none.
+pub(super) struct Watcher {
+    path: PathBuf,
+    /// Absent when the file could not be looked at.
+    seen: Mutex<Option<Seen>>,
+}
 
 struct Seen {
     connection: SqliteConnection,
+    file: FileId,
     version: i64,
 }
 
-impl Watcher {
-    pub async fn connect(options: &SqliteConnectOptions) -> Result<Self, sqlx::Error> {
-        let mut connection = options.connect().await?;
+impl Seen {
+    async fn connect(path: &Path) -> Result<Self, sqlx::Error> {
+        let file = FileId::at(path)?;
+        let mut connection = open::options(path).read_only(true).connect().await?;
         let version = data_version(&mut connection).await?;
-        Ok(Self(Mutex::new(Seen { connection, version })))
+        Ok(Self { connection, file, version })
+    }
+}
+
+impl Watcher {
+    pub async fn connect(path: &Path) -> Result<Self, sqlx::Error> {
+        let seen = Seen::connect(path).await?;
+        Ok(Self { path: path.to_owned(), seen: Mutex::new(Some(seen)) })
     }
 
-    pub async fn close(self) {
-        _ = self.0.into_inner().connection.close().await;
+    pub async fn close(&self) {
+        if let Some(seen) = self.seen.lock().await.take() {
+            _ = seen.connection.close().await;
+        }
     }
 
-    /// Whether anything was written since this was last asked.
+    /// Whether anything was written since this was last asked, or may have been.
     pub async fn moved(&self) -> Result<bool, sqlx::Error> {
-        let mut seen = self.0.lock().await;
+        let mut slot = self.seen.lock().await;
+        // Left empty by a failure, so that the next look connects again.
+        let Some(mut seen) = slot.take().filter(|seen| seen.file.is_at(&self.path)) else {
+            *slot = Some(Seen::connect(&self.path).await?);
+            return Ok(true);
+        };
         let version = data_version(&mut seen.connection).await?;
         let moved = version != seen.version;
-        seen.version = version;
+        *slot = Some(Seen { version, ..seen });
         Ok(moved)
     }
 }

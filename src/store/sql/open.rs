@@ -17,7 +17,8 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteConnection, SqliteSynchronous},
 };
 
-use super::{Role, SQLITE_CORRUPT, SQLITE_NOTADB, SQLITE_READONLY, result_code};
+use super::{Role, SQLITE_CORRUPT, SQLITE_NOTADB, SQLITE_READONLY, place::FileId, result_code};
+use crate::store::StoreError;
 
 /// In the file's header: this is a Passgate database and no other program's. "PGAT".
 const APPLICATION_ID: i64 = 0x5047_4154;
@@ -109,14 +110,32 @@ impl OpenError {
     }
 }
 
+/// What a file that cannot be opened again means for those who wait.
+impl From<OpenError> for StoreError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Damaged { .. } => Self::Corrupt(error.to_string()),
+            _ => Self::Unavailable(error.into()),
+        }
+    }
+}
+
 /// A database that was found good, or made.
 pub(super) struct Opened {
     /// Absolute, so that it stays the same file wherever the process goes.
     pub path: PathBuf,
     /// For writing.
-    pub connection: SqliteConnection,
+    pub connected: Connected,
     /// Of the one that serves.
     pub lock: Option<File>,
+}
+
+/// A connection for writing, and the file it is on.
+pub(super) struct Connected {
+    /// The connection.
+    pub connection: SqliteConnection,
+    /// The file.
+    pub file: FileId,
 }
 
 /// Every connection's settings.
@@ -150,19 +169,27 @@ pub(super) async fn open(path: &Path, role: Role) -> Result<Opened, OpenError> {
         let reason = "it does not begin as an SQLite file".to_owned();
         return Err(OpenError::Damaged { path, reason });
     }
-    let mut connection = options(&path).connect().await.map_err(|error| refused(&path, error))?;
-    inspect(&mut connection, &path).await?;
-    prepare(&mut connection).await.map_err(|error| refused(&path, error))?;
+    let mut connected = connect(&path).await?;
     if role == Role::Serve && size <= CHECKED_WHOLE {
         let verdict: String = sqlx::query_scalar("PRAGMA quick_check(1)")
-            .fetch_one(&mut connection)
+            .fetch_one(&mut connected.connection)
             .await
             .map_err(|error| refused(&path, error))?;
         if verdict != "ok" {
             return Err(OpenError::Damaged { path, reason: verdict });
         }
     }
-    Ok(Opened { path, connection, lock })
+    Ok(Opened { path, connected, lock })
+}
+
+/// Connects to the file that is there, whoever put it there, after a look at whether it may be used. Looks through
+/// SQLite alone: closing a file of one's own would drop the locks of this process's other connections to it.
+pub(super) async fn connect(path: &Path) -> Result<Connected, OpenError> {
+    let file = FileId::at(path).map_err(|source| failed(path, source))?;
+    let mut connection = options(path).connect().await.map_err(|error| refused(path, error))?;
+    inspect(&mut connection, path).await?;
+    prepare(&mut connection).await.map_err(|error| refused(path, error))?;
+    Ok(Connected { connection, file })
 }
 
 /// Takes the lock of the one that serves. Its file stays: deleting it would let two hold it.
@@ -219,7 +246,7 @@ async fn fill(draft: &Path) -> Result<(), sqlx::Error> {
     connection.close().await
 }
 
-/// Asked before SQLite is, to which a file shorter than a page is an empty database.
+/// Asked before SQLite is, to which a file shorter than a page is an empty database; and never later, see [`connect`].
 fn begins_as_a_database(path: &Path) -> io::Result<bool> {
     let mut begin = Vec::new();
     File::open(path)?.take(16).read_to_end(&mut begin)?;

@@ -9,7 +9,7 @@ use super::*;
 use crate::{
     model::Account,
     store::{
-        AccountStore as _,
+        AccountStore as _, ChangeStore as _,
         contract::{self, Bench, Node, account},
     },
 };

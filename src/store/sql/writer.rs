@@ -2,24 +2,26 @@
 
 use std::{
     mem,
+    path::PathBuf,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
 
-use sqlx::{
-    ConnectOptions as _, Connection as _,
-    sqlite::{SqliteConnectOptions, SqliteConnection},
-};
+use arc_swap::ArcSwapOption;
+use sqlx::{Connection as _, sqlite::SqliteConnection};
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
     time::Instant,
 };
 
-use super::PATIENCE;
+use super::{
+    PATIENCE,
+    open::{self, Connected},
+};
 use crate::{
     change_log::{Change, View},
     clock::{Clock, Timestamp},
@@ -68,10 +70,11 @@ impl Step {
     }
 }
 
-/// The way to the writer's task. The task ends when this is dropped and the queue is drained.
+/// The way to the writer's task. The task ends when this is closed or dropped and the queue is drained.
 pub(super) struct Writer {
-    queue: mpsc::Sender<Box<dyn Operation>>,
-    task: JoinHandle<()>,
+    /// Absent when closed.
+    queue: ArcSwapOption<mpsc::Sender<Box<dyn Operation>>>,
+    task: Mutex<Option<JoinHandle<()>>>,
     counters: Arc<Counters>,
 }
 
@@ -82,24 +85,22 @@ struct Counters {
 }
 
 impl Writer {
-    /// Starts the task; `options` are for connecting again after a failure.
-    pub fn start(
-        connection: SqliteConnection,
-        options: SqliteConnectOptions,
-        clock: Clock,
-        changes: Arc<View>,
-    ) -> Self {
+    /// Starts the task; `path` is for connecting again after a failure.
+    pub fn start(connected: Connected, path: PathBuf, clock: Clock, changes: Arc<View>) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE);
         let counters = Arc::<Counters>::default();
-        let task = Task { options, clock, changes, counters: Arc::clone(&counters) };
-        let task = tokio::spawn(task.run(connection, jobs));
-        Self { queue, task, counters }
+        let task = Task { path, clock, changes, counters: Arc::clone(&counters) };
+        let task = tokio::spawn(task.run(connected, jobs));
+        Self { queue: ArcSwapOption::from_pointee(queue), task: Mutex::new(Some(task)), counters }
     }
 
-    /// Waits for the end of what is queued, and of the connection.
-    pub async fn close(self) {
-        drop(self.queue);
-        _ = self.task.await;
+    /// Takes nothing more, and waits for the end of what is queued and of the connection.
+    pub async fn close(&self) {
+        self.queue.store(None);
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(task) = task {
+            _ = task.await;
+        }
     }
 
     /// Runs `operation` and answers when it is committed. It is kept when it answers `Ok` and undone when it
@@ -113,7 +114,11 @@ impl Writer {
         let deadline = Instant::now() + PATIENCE;
         let (reply, answer) = oneshot::channel();
         let pending = Pending { deadline, operation: Some(operation), result: None, reply };
-        self.queue.try_send(Box::new(pending)).map_err(|_| unavailable("too many writes are waiting"))?;
+        {
+            let queue = self.queue.load();
+            let queue = queue.as_ref().ok_or_else(|| unavailable("it is closed"))?;
+            queue.try_send(Box::new(pending)).map_err(|_| unavailable("too many writes are waiting"))?;
+        }
         match tokio::time::timeout_at(deadline, answer).await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(unavailable("the write failed midway")),
@@ -182,49 +187,56 @@ where
 }
 
 struct Task {
-    options: SqliteConnectOptions,
+    path: PathBuf,
     clock: Clock,
     changes: Arc<View>,
     counters: Arc<Counters>,
 }
 
 impl Task {
-    async fn run(self, connection: SqliteConnection, mut jobs: mpsc::Receiver<Box<dyn Operation>>) {
+    async fn run(self, connected: Connected, mut jobs: mpsc::Receiver<Box<dyn Operation>>) {
         let task = Arc::new(self);
-        let mut connection = Some(connection);
+        let mut connected = Some(connected);
         let mut batch = Vec::with_capacity(BATCH);
         while jobs.recv_many(&mut batch, BATCH).await > 0 {
             let batch = mem::replace(&mut batch, Vec::with_capacity(BATCH));
             // A task of its own, so that a panic ends one batch and not the writer.
-            let commit = tokio::spawn(Arc::clone(&task).commit(connection.take(), batch));
-            connection = commit.await.unwrap_or_else(|error| {
+            let commit = tokio::spawn(Arc::clone(&task).commit(connected.take(), batch));
+            connected = commit.await.unwrap_or_else(|error| {
                 tracing::error!(%error, "a write panicked");
                 None
             });
         }
-        if let Some(connection) = connection {
-            _ = connection.close().await;
+        if let Some(connected) = connected {
+            _ = connected.connection.close().await;
         }
     }
 
     /// Commits a batch and answers its waiters. The connection comes back if it is still good.
     async fn commit(
         self: Arc<Self>,
-        connection: Option<SqliteConnection>,
+        connected: Option<Connected>,
         mut batch: Vec<Box<dyn Operation>>,
-    ) -> Option<SqliteConnection> {
-        let connection = match connection {
-            Some(connection) => Ok(connection),
-            None => self.options.connect().await,
+    ) -> Option<Connected> {
+        let connected = match connected {
+            Some(connected) if connected.file.is_at(&self.path) => Ok(connected),
+            _ => open::connect(&self.path).await,
         };
-        let mut step = match connection {
-            Ok(connection) => Step { connection, clock: self.clock.clone(), logged: Vec::new() },
+        let Connected { connection, file } = match connected {
+            Ok(connected) => connected,
             Err(error) => {
-                answer_all(batch, &error);
+                answer_all(batch, &error.into());
                 return None;
             }
         };
-        match transact(&mut step, &mut batch).await {
+        let mut step = Step { connection, clock: self.clock.clone(), logged: Vec::new() };
+        let committed = match transact(&mut step, &mut batch).await {
+            // Kept where nobody will find it.
+            Ok(_) if !file.is_at(&self.path) => Err(unavailable("its file was moved away or deleted")),
+            Ok(kept) => Ok(kept),
+            Err(error) => Err(error.into()),
+        };
+        match committed {
             Ok(kept) => {
                 // Before the answers: whoever hears that something ended finds it ended here.
                 for change in &step.logged {
@@ -235,7 +247,7 @@ impl Task {
                 for operation in batch {
                     operation.answer(Ok(()));
                 }
-                Some(step.connection)
+                Some(Connected { connection: step.connection, file })
             }
             Err(error) => {
                 // How far SQLite has undone the transaction depends on the error. Closing undoes the rest, and
@@ -268,7 +280,7 @@ async fn transact(step: &mut Step, batch: &mut [Box<dyn Operation>]) -> Result<u
 }
 
 /// Answers every waiter of a batch that came to nothing.
-fn answer_all(batch: Vec<Box<dyn Operation>>, error: &sqlx::Error) {
+fn answer_all(batch: Vec<Box<dyn Operation>>, error: &StoreError) {
     tracing::error!(%error, operations = batch.len(), "writes could not be committed");
     for operation in batch {
         operation.answer(Err(again(error)));
@@ -276,10 +288,9 @@ fn answer_all(batch: Vec<Box<dyn Operation>>, error: &sqlx::Error) {
 }
 
 /// The same verdict for one more waiter.
-fn again(error: &sqlx::Error) -> StoreError {
-    let text = error.to_string();
-    match super::result_code(error) {
-        Some(super::SQLITE_CORRUPT | super::SQLITE_NOTADB) => StoreError::Corrupt(text),
-        _ => StoreError::Unavailable(text.into()),
+fn again(error: &StoreError) -> StoreError {
+    match error {
+        StoreError::Corrupt(text) => StoreError::Corrupt(text.clone()),
+        StoreError::Unavailable(source) => StoreError::Unavailable(source.to_string().into()),
     }
 }

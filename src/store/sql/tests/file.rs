@@ -11,11 +11,13 @@ use tokio::task::JoinSet;
 
 use super::*;
 use crate::{
-    model::AccountId,
+    change_log::Change,
+    model::{AccountId, Epoch},
     session::Refusal,
     store::{
-        ChangeStore as _, Rotation, SessionStore as _,
+        Changes, InsertAccount, Rotation, SessionStore as _,
         contract::{RULES, new_session, presented},
+        sql::changes::append,
     },
 };
 
@@ -278,4 +280,111 @@ async fn a_row_that_we_never_wrote_is_corruption_and_not_a_refusal() {
         Rotation::Refused(Refusal::Ended),
         "others go on"
     );
+}
+
+fn names(directory: &TempDir) -> Vec<String> {
+    let mut names: Vec<_> =
+        fs::read_dir(directory).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn the_last_to_close_keeps_all_that_is_queued_and_leaves_one_file() {
+    let (directory, path) = place();
+    let gateway = Arc::new(open(&path, Role::Serve).await.unwrap());
+    let command = open(&path, Role::Command).await.unwrap();
+    let ann = account("ann");
+    let mut insertion = Box::pin(gateway.insert_account(&ann, Some("ann"), None, None));
+    assert!(futures_util::poll!(&mut insertion).is_pending());
+    gateway.close().await;
+    assert!(insertion.await.is_ok());
+    let late = gateway.insert_account(&account("bob"), Some("bob"), None, None).await;
+    assert!(matches!(late, Err(StoreError::Unavailable(_))), "{late:?}");
+    assert!(matches!(gateway.account(ann.id).await, Err(StoreError::Unavailable(_))));
+    command.close().await;
+    assert_eq!(names(&directory), ["passgate.db", "passgate.db.lock"]);
+    assert!(is_kept(&open(&path, Role::Serve).await.unwrap(), &ann).await, "its lock is free too");
+}
+
+#[tokio::test]
+async fn nothing_is_acknowledged_while_the_file_is_not_where_it_belongs() {
+    let (directory, path) = place();
+    let store = open(&path, Role::Serve).await.unwrap();
+    let (ann, bob) = (account("ann"), account("bob"));
+    store.insert_account(&ann, Some("ann"), None, None).await.unwrap();
+    let away = directory.path().join("away.db");
+    fs::rename(&path, &away).unwrap();
+    let refused = store.insert_account(&bob, Some("bob"), None, None).await;
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+    assert!(matches!(store.account(ann.id).await, Err(StoreError::Unavailable(_))));
+    assert!(store.ping().await.is_err() && store.watcher.moved().await.is_err());
+    assert!(!path.exists(), "a lost file is not made anew");
+
+    fs::rename(&away, &path).unwrap();
+    assert_eq!(store.insert_account(&bob, Some("bob"), None, None).await.unwrap(), InsertAccount::Inserted(None));
+    assert!(is_kept(&store, &ann).await);
+    assert!(store.watcher.moved().await.unwrap(), "something may have been missed");
+}
+
+#[tokio::test]
+async fn a_file_moved_away_amid_a_write_does_not_have_it_acknowledged() {
+    let (directory, path) = place();
+    let view = Arc::<View>::default();
+    let store = SqlStore::open(&path, contract::clock(), Arc::clone(&view), Role::Serve).await.unwrap();
+    let ann = account("ann");
+    store.insert_account(&ann, Some("ann"), None, None).await.unwrap();
+    let (from, to) = (path.clone(), directory.path().join("away.db"));
+    let written = store.writer.write(move |step| {
+        Box::pin(async move {
+            let until = step.now();
+            append(step, Change::AccountEpoch { account: ann.id, min_epoch: Epoch(1), until }).await?;
+            fs::rename(from, to).unwrap();
+            Ok(())
+        })
+    });
+    assert!(matches!(written.await, Err(StoreError::Unavailable(_))));
+    assert_eq!(view.remembered(), []);
+}
+
+#[tokio::test]
+async fn another_file_put_in_its_place_is_the_store_from_then_on() {
+    let (directory, path) = place();
+    let store = open(&path, Role::Serve).await.unwrap();
+    let (ann, bob) = (account("ann"), account("bob"));
+    store.insert_account(&ann, Some("ann"), None, None).await.unwrap();
+    let copy = directory.path().join("copy.db");
+    let backup = sqlx::AssertSqlSafe(format!("VACUUM INTO '{}'", copy.display()));
+    sqlx::query(backup).execute(&mut raw(&path).await).await.unwrap();
+    store.insert_account(&bob, Some("bob"), None, None).await.unwrap();
+    let Changes { cursor, .. } = store.read_changes(None).await.unwrap();
+
+    for suffix in ["db-wal", "db-shm"] {
+        fs::remove_file(path.with_extension(suffix)).unwrap();
+    }
+    fs::rename(&copy, &path).unwrap();
+    assert!(store.watcher.moved().await.unwrap());
+    assert!(is_kept(&store, &ann).await && !is_kept(&store, &bob).await, "as the copy has it");
+    assert!(store.read_changes(Some(cursor)).await.unwrap().whole, "whatever its entries are numbered");
+    store.insert_account(&bob, Some("bob"), None, None).await.unwrap();
+    store.close().await;
+    assert!(is_kept(&open(&path, Role::Serve).await.unwrap(), &bob).await);
+}
+
+#[tokio::test]
+async fn the_database_of_another_program_put_in_its_place_is_left_alone() {
+    let (directory, path) = place();
+    let store = open(&path, Role::Serve).await.unwrap();
+    let foreign = directory.path().join("foreign.db");
+    let mut other = raw(&foreign).await;
+    execute(&mut other, "CREATE TABLE accounts (id)").await;
+    other.close().await.unwrap();
+    for suffix in ["db-wal", "db-shm"] {
+        fs::remove_file(path.with_extension(suffix)).unwrap();
+    }
+    fs::rename(&foreign, &path).unwrap();
+    let before = fs::read(&path).unwrap();
+    let refused = store.insert_account(&account("ann"), Some("ann"), None, None).await.unwrap_err();
+    assert!(refused.to_string().contains("another program"), "{refused}");
+    assert!(fs::read(&path).unwrap() == before);
 }

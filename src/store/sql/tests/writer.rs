@@ -8,7 +8,7 @@ use crate::{
     change_log::Change,
     model::SessionId,
     store::{
-        ChangeStore as _, InsertAccount, SessionStore as _,
+        InsertAccount, SessionStore as _,
         contract::new_session,
         sql::{
             changes::append,
