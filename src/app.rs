@@ -57,6 +57,9 @@ const ADMIN_LIMITS: Limits = Limits {
 };
 const ADMIN_DEADLINE: Duration = Duration::from_secs(10);
 
+/// signal(7): the file size limit was reached.
+const SIGXFSZ: i32 = 25;
+
 /// Why the gateway cannot start, or had to end.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -102,27 +105,36 @@ impl Error {
 
 /// Serves until SIGTERM or SIGINT, then drains.
 pub fn serve(settings: Settings) -> Result<(), Error> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let app = App::build(settings, Clock::system()).await?;
-        let (stop, stopped) = watch::channel(false);
-        let run = tokio::spawn(app.run(stopped));
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        tracing::info!("draining");
-        stop.send_replace(true);
-        // A second signal is a person who does not want to wait.
-        tokio::select! {
-            _ = run => {}
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        tracing::info!("ended");
-        Ok(())
-    })
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let ended = runtime.block_on(until_signalled(settings));
+    // Waits for nobody: a look-up of a name may hang for long.
+    runtime.shutdown_background();
+    ended
+}
+
+async fn until_signalled(settings: Settings) -> Result<(), Error> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    // Once it is listened to, a file that may not grow (`ulimit -f`) fails its write instead of ending the process.
+    let _file_too_large = signal(SignalKind::from_raw(SIGXFSZ))?;
+    let app = App::build(settings, Clock::system()).await?;
+    let (stop, stopped) = watch::channel(false);
+    let mut run = tokio::spawn(app.run(stopped));
+    tokio::select! {
+        ended = &mut run => return ended.map_err(io::Error::other)?,
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("draining");
+    stop.send_replace(true);
+    // A second signal is a person who does not want to wait.
+    tokio::select! {
+        ended = run => ended.map_err(io::Error::other)??,
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("ended");
+    Ok(())
 }
 
 /// An open store and what its master secret unlocks: what the command line works with, and serving builds on.
@@ -159,6 +171,7 @@ pub struct App {
     readiness: Arc<Readiness>,
     background: JoinSet<()>,
     whoami: watch::Sender<bool>,
+    store: Arc<dyn Store>,
 }
 
 impl App {
@@ -228,8 +241,9 @@ impl App {
         upkeep.start(cursor, &mut background);
 
         let readiness = Arc::new(Readiness::default());
+        let pinged = Arc::clone(&store);
         let ping = move || {
-            let store = Arc::clone(&store);
+            let store = Arc::clone(&pinged);
             async move { store.ping().await }
         };
         let sample = move |metrics: &Metrics| {
@@ -246,6 +260,7 @@ impl App {
             readiness,
             background,
             whoami,
+            store,
         })
     }
 
@@ -259,21 +274,25 @@ impl App {
         self.admin.as_ref().map(Bound::local_addr)
     }
 
-    /// Serves until `stop` turns true and what is in flight is done. The admin listener outlives the drain, so
-    /// that a load balancer sees it.
-    pub async fn run(mut self, stop: watch::Receiver<bool>) {
+    /// Serves until `stop` turns true and what is in flight is done, then closes the store. The admin listener
+    /// outlives the drain, so that a load balancer sees it.
+    ///
+    /// # Errors
+    ///
+    /// When a listener cannot serve at all.
+    pub async fn run(mut self, stop: watch::Receiver<bool>) -> Result<(), Error> {
         for address in self.addresses() {
             tracing::info!(%address, "listening");
         }
         let (end_admin, admin_ended) = watch::channel(false);
         if let Some(admin) = self.admin.take() {
             tracing::info!(address = %admin.local_addr(), "admin listening");
-            self.background.spawn(logged(listener::serve(
-                vec![admin],
-                Arc::new(self.admin_pages),
-                ADMIN_LIMITS,
-                admin_ended,
-            )));
+            let serving = listener::serve(vec![admin], Arc::new(self.admin_pages), ADMIN_LIMITS, admin_ended);
+            self.background.spawn(async {
+                if let Err(error) = serving.await {
+                    tracing::error!(%error, "the admin listener cannot serve");
+                }
+            });
         }
         let readiness = Arc::clone(&self.readiness);
         let mut stopping = stop.clone();
@@ -283,16 +302,11 @@ impl App {
             }
         });
         self.readiness.ready();
-        logged(listener::serve(self.listeners, Arc::new(self.proxy), self.limits, stop)).await;
+        let served = listener::serve(self.listeners, Arc::new(self.proxy), self.limits, stop).await;
         self.whoami.send_replace(true);
         end_admin.send_replace(true);
         self.background.shutdown().await;
-    }
-}
-
-/// A listener that cannot serve at all says so; the process ends with it.
-async fn logged(serving: impl Future<Output = io::Result<()>>) {
-    if let Err(error) = serving.await {
-        tracing::error!(%error, "cannot serve");
+        self.store.close().await;
+        Ok(served?)
     }
 }

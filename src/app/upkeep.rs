@@ -1,8 +1,9 @@
 //! What a serving node does beside serving: it reads the change log, renews keys and clients, sweeps what has
-//! expired. Each is a loop that outlives every failure of the store.
+//! expired. Each is a loop that outlives every failure of the store, and begins anew after a panic.
 
-use std::{sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
+use futures_util::FutureExt as _;
 use tokio::{task::JoinSet, time::MissedTickBehavior};
 
 use crate::{
@@ -11,7 +12,7 @@ use crate::{
     oauth::OAuth,
     session::Rules,
     store::{Cursor, Store, StoreError},
-    token::KeyRing,
+    token::{KeyRing, keys::OpenError},
 };
 
 /// How often keys are looked at without cause; far below any sensible `publish_ahead`.
@@ -40,10 +41,13 @@ pub struct Upkeep {
 impl Upkeep {
     /// Starts every loop; `cursor` is how far the change log has been read.
     pub fn start(self, cursor: Cursor, tasks: &mut JoinSet<()>) {
-        tasks.spawn(self.clone().follow_changes(cursor));
-        tasks.spawn(self.clone().renew_keys());
-        tasks.spawn(self.clone().reload_clients());
-        tasks.spawn(self.sweep());
+        let own = self.clone();
+        tasks.spawn(for_ever(move || own.clone().follow_changes(cursor)));
+        let own = self.clone();
+        tasks.spawn(for_ever(move || own.clone().renew_keys()));
+        let own = self.clone();
+        tasks.spawn(for_ever(move || own.clone().reload_clients()));
+        tasks.spawn(for_ever(move || self.clone().sweep()));
     }
 
     async fn follow_changes(self, mut cursor: Cursor) {
@@ -67,8 +71,12 @@ impl Upkeep {
                 _ = tick.tick() => {}
                 result = changed.changed() => if result.is_err() { return },
             }
-            if let Err(error) = self.keys.refresh(self.clock.now()).await {
+            while let Err(error) = self.keys.refresh(self.clock.now()).await {
                 tracing::error!(%error, "the signing keys cannot be renewed; trying again");
+                // A revoked key must not live on for a hiccup; what is wrong with a key takes an operator.
+                if !matches!(error, OpenError::Store(_)) {
+                    break;
+                }
                 tokio::time::sleep(RETRY_PAUSE).await;
             }
         }
@@ -103,15 +111,25 @@ impl Upkeep {
     }
 }
 
+/// Runs a loop and, should it panic, runs it again: nobody would notice that a gateway no longer hears of revocations.
+async fn for_ever<L: Future<Output = ()>>(start: impl Fn() -> L) {
+    while AssertUnwindSafe(start()).catch_unwind().await.is_err() {
+        tracing::error!("a loop of the upkeep panicked; it begins anew");
+        tokio::time::sleep(RETRY_PAUSE).await;
+    }
+}
+
 /// Reads the change log from `cursor` into `changes`. When the log could not be continued, what this node
 /// remembers is written to it again, so that nothing that ended comes back with an older copy of the store.
 pub async fn catch_up(store: &dyn Store, changes: &View, cursor: Option<Cursor>) -> Result<Cursor, StoreError> {
     let read = store.read_changes(cursor).await?;
-    if read.whole && cursor.is_some() {
-        tracing::warn!("the change log is another one than before; what this node remembers is written to it again");
-        store.reapply_changes(&changes.remembered()).await?;
-    }
+    let remembered = (read.whole && cursor.is_some()).then(|| changes.remembered());
+    // Before anything can fail: what ended elsewhere ends here even while the store cannot be written to.
     read.entries.iter().for_each(|change| changes.apply(change));
+    if let Some(remembered) = remembered {
+        tracing::warn!("the change log is another one than before; what this node remembers is written to it again");
+        store.reapply_changes(&remembered).await?;
+    }
     Ok(read.cursor)
 }
 
@@ -119,4 +137,21 @@ fn ticks(every: Duration) -> tokio::time::Interval {
     let mut interval = tokio::time::interval(every);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     interval
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_loop_that_panics_begins_anew() {
+        let begun = AtomicUsize::new(0);
+        for_ever(|| async {
+            assert!(begun.fetch_add(1, Ordering::Relaxed) >= 2, "on purpose");
+        })
+        .await;
+        assert_eq!(begun.into_inner(), 3);
+    }
 }

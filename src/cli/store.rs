@@ -40,6 +40,9 @@ fn with_store(config: &Path, run: impl AsyncFnOnce(Settings, Opened) -> Result<(
         .map_err(|error| Failure::internal(format!("the system refused: {error}")))?;
     runtime.block_on(async {
         let opened = app::open(&settings, &Clock::system(), Role::Command).await?;
-        run(settings, opened).await
+        let store = Arc::clone(&opened.store);
+        let done = run(settings, opened).await;
+        store.close().await;
+        done
     })
 }

@@ -110,3 +110,23 @@ async fn a_killed_gateway_forgets_nothing_it_acknowledged() {
         assert_eq!(answer.status, 401);
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateway_that_is_stopped_leaves_the_whole_store_in_one_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let port = free_port();
+    std::fs::write(directory.path().join("passgate.yaml"), configuration(port)).unwrap();
+    let mut serving = Serving::start(directory.path(), port).await;
+    let account =
+        json!({ "email": "ada@example.com", "username": "a", "first_name": "A", "password": "correct-horse-7" });
+    assert_eq!(post(serving.address, "/api-auth/create/", None, &account).await.status, 201);
+    serving.signal("TERM");
+    let exit = tokio::task::spawn_blocking(move || serving.child.wait().unwrap()).await.unwrap();
+    assert_eq!(exit.code(), Some(0));
+    let mut names: Vec<_> = std::fs::read_dir(directory.path().join("data"))
+        .unwrap()
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["master.secret", "passgate.db", "passgate.db.lock"]);
+}

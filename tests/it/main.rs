@@ -16,6 +16,7 @@ mod cli;
 mod command_line;
 mod durability;
 mod house_rules;
+mod outage;
 mod request_path;
 mod sessions;
 mod support;

@@ -8,5 +8,5 @@ pub mod h2;
 mod upstream;
 
 pub use answer::{Answer, exchange};
-pub use gateway::{Bench, Gateway, Tokens};
+pub use gateway::{Bench, Gateway, PASSWORD, Tokens};
 pub use upstream::Upstream;

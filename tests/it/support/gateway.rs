@@ -136,7 +136,7 @@ pub struct Gateway {
     pub upstream: Upstream,
     configuration: Configuration,
     stop: watch::Sender<bool>,
-    task: JoinHandle<()>,
+    task: JoinHandle<Result<(), app::Error>>,
     pub directory: TempDir,
 }
 
@@ -277,7 +277,7 @@ impl Gateway {
     /// Drains and waits for the end; the directory and the upstream live on.
     pub async fn stop(self) -> (TempDir, Upstream, Clock) {
         let _ = self.stop.send(true);
-        self.task.await.expect("the gateway ended without a panic");
+        self.task.await.expect("the gateway ended without a panic").expect("it served");
         (self.directory, self.upstream, self.clock)
     }
 }
