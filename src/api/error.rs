@@ -18,7 +18,7 @@ use http::{
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::json;
 
-use crate::{authn::Rejection, oauth, password::Busy, store::StoreError};
+use crate::{authn::Rejection, oauth, password::Busy, store::StoreError, token::keys::OpenError};
 
 /// Why a request is not answered as its sender hoped.
 #[derive(Debug)]
@@ -113,7 +113,7 @@ fn oauth_error(error: &oauth::Error) -> Response {
         E::UnauthorizedClient => (StatusCode::BAD_REQUEST, "unauthorized_client", None),
         E::UnsupportedGrantType => (StatusCode::BAD_REQUEST, "unsupported_grant_type", None),
         E::InvalidScope => (StatusCode::BAD_REQUEST, "invalid_scope", None),
-        E::Busy(_) | E::Store(_) | E::Keys(crate::token::keys::OpenError::Store(_)) => {
+        E::Busy(_) | E::Store(_) | E::Keys(OpenError::Store(_) | OpenError::NoKey) => {
             tracing::warn!(%error, "answering 503");
             (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", None)
         }
@@ -174,7 +174,6 @@ mod tests {
     use http_body_util::BodyExt;
 
     use super::*;
-    use crate::token::keys::OpenError;
 
     async fn answer(error: impl Into<Error>) -> (u16, http::HeaderMap, String) {
         let (head, body) = error.into().into_response().into_parts();
@@ -226,6 +225,7 @@ mod tests {
             (Error::from(oauth::Error::Store(store_error())), r#"{"error":"temporarily_unavailable"}"#),
             (oauth::Error::Busy(Busy).into(), r#"{"error":"temporarily_unavailable"}"#),
             (oauth::Error::Keys(OpenError::Store(store_error())).into(), r#"{"error":"temporarily_unavailable"}"#),
+            (oauth::Error::Keys(OpenError::NoKey).into(), r#"{"error":"temporarily_unavailable"}"#),
             (store_error().into(), r#"{"detail":"Try again in a moment."}"#),
             (Busy.into(), r#"{"detail":"Try again in a moment."}"#),
         ] {

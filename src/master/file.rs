@@ -39,7 +39,7 @@ pub(super) fn read(path: &Path) -> Result<Option<Secret>, OpenError> {
 pub(super) fn make(path: &Path) -> Result<(Secret, bool), OpenError> {
     let failed = |source| OpenError::Make { path: path.to_owned(), source };
     let text = Secret::new(BASE64_URL_SAFE_NO_PAD.encode(*Zeroizing::new(random::<48>())));
-    let unnamed = path.with_extension(format!("new-{}", std::process::id()));
+    let unnamed = path.with_extension(format!("new-{}", uuid::Uuid::now_v7().simple()));
     let named = write(&unnamed, &text).and_then(|()| fs::hard_link(&unnamed, path)).and_then(|()| sync_directory(path));
     remove(&unnamed);
     match named {

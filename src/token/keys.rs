@@ -126,11 +126,12 @@ impl KeyRing {
     }
 
     /// The signed token (RFC 7515 compact serialization, `typ: at+jwt`), by the key that is current at `now`,
-    /// whether or not the ring was refreshed since it came to be.
+    /// whether or not the ring was refreshed since it came to be. A clock that was set back behind all of them
+    /// leaves the first.
     pub fn sign(&self, claims: &Claims, now: Timestamp) -> Result<String, OpenError> {
         let set = self.set.load();
         let current = rotation::current(set.keys.iter().map(|key| key.term.signs_from), now);
-        let key = current.and_then(|at| set.keys.get(at)).ok_or(OpenError::NoKey)?;
+        let key = set.keys.get(current.unwrap_or(0)).ok_or(OpenError::NoKey)?;
         key.sign(&claims.to_json())
     }
 

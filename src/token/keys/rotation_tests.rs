@@ -204,3 +204,26 @@ async fn settings_that_outrun_themselves_do_not_fill_the_store() {
     }
     assert!(store.kept().len() <= 16, "{}", store.kept().len());
 }
+
+#[tokio::test]
+async fn a_clock_set_back_behind_every_key_still_signs() {
+    let ring = ring(&Arc::default(), settings(&[])).await;
+    let (_, first) = sign(&ring, NOW);
+    let (token, kid) = sign(&ring, NOW - 1000 * HOUR);
+    assert_eq!(kid, first);
+    assert!(ring.verify(&token, NOW - 1000 * HOUR).is_ok());
+}
+
+#[tokio::test]
+async fn without_any_key_nothing_is_signed_until_the_next_refresh() {
+    let store: Arc<FakeStore> = Arc::default();
+    let ring = ring(&store, settings(&[])).await;
+    let (_, kid) = sign(&ring, NOW);
+    let stored = store.kept().remove(0);
+    // Revoked by another node, while no other can be made.
+    store.delete_key(&kid).await.unwrap();
+    ring.take_in(&[]).unwrap();
+    assert!(matches!(ring.sign(&Claims::of(&start(), ring.settings()), NOW), Err(OpenError::NoKey)));
+    ring.refresh(NOW).await.unwrap();
+    assert_ne!(sign(&ring, NOW).1, stored.kid);
+}
