@@ -117,6 +117,7 @@ async fn until_signalled(settings: Settings) -> Result<(), Error> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     // Once it is listened to, a file that may not grow (`ulimit -f`) fails its write instead of ending the process.
     let _file_too_large = signal(SignalKind::from_raw(SIGXFSZ))?;
+    raise_descriptor_limit(settings.limits.connections);
     let app = App::build(settings, Clock::system()).await?;
     let (stop, stopped) = watch::channel(false);
     let mut run = tokio::spawn(app.run(stopped));
@@ -135,6 +136,22 @@ async fn until_signalled(settings: Settings) -> Result<(), Error> {
     }
     tracing::info!("ended");
     Ok(())
+}
+
+/// Asks for as many file descriptors as `connections` can need: one to the client and one to the upstream each, and
+/// some for the store. The usual limit of 1024 is a courtesy to programs that use select(2).
+fn raise_descriptor_limit(connections: usize) {
+    let connections = connections as u64;
+    match rlimit::increase_nofile_limit(connections.saturating_mul(2).saturating_add(200)) {
+        Ok(limit) if limit < connections => tracing::warn!(
+            limit,
+            connections,
+            "fewer files may be open than server.limits.connections allows connections: raise the hard limit \
+             (`ulimit -Hn`, LimitNOFILE=), or lower the setting"
+        ),
+        Ok(_) => {}
+        Err(error) => tracing::warn!(%error, "the limit of open files cannot be raised"),
+    }
 }
 
 /// An open store and what its master secret unlocks: what the command line works with, and serving builds on.
