@@ -195,7 +195,9 @@ impl App {
     /// Binds first, so that a taken port makes nothing; then opens the store, and composes the rest on it.
     pub async fn build(settings: Settings, clock: Clock) -> Result<Self, Error> {
         listener::tls::install_crypto_provider();
-        let listeners = settings.listeners.iter().map(listener::bind).collect::<Result<Vec<_>, _>>()?;
+        let metrics = Arc::new(Metrics::new());
+        let bind = |listener| Ok(listener::bind(listener)?.counted_in(&metrics));
+        let listeners = settings.listeners.iter().map(bind).collect::<Result<Vec<_>, BindError>>()?;
         let admin =
             settings.admin.map(|address| listener::bind(&listener::Settings { address, tls: None })).transpose()?;
 
@@ -223,6 +225,7 @@ impl App {
             Arc::new(settings.identity),
             clock.clone(),
             settings.token_cache,
+            Arc::clone(&metrics),
         ));
         let api = Arc::new(Api {
             accounts,
@@ -235,7 +238,6 @@ impl App {
         let (whoami, whoami_stopped) = watch::channel(false);
         let (whoami_address, _) = whoami::start(whoami_stopped)?;
         let upstreams = Arc::new(Upstreams::open(settings.upstreams, whoami_address).await);
-        let metrics = Arc::new(Metrics::new());
         let gateway = Gateway {
             hygiene: settings.hygiene,
             cors: Cors::new(&settings.cors).map_err(io::Error::other)?,

@@ -14,6 +14,7 @@ use crate::{
     change_log::View,
     clock::{Clock, Timestamp},
     identity,
+    telemetry::metrics::Metrics,
     token::{Claims, Invalid, KeyRing, MAX_TOKEN_BYTES},
 };
 
@@ -132,20 +133,21 @@ pub struct Authenticator {
     identity: Arc<identity::Settings>,
     clock: Clock,
     cache: Cache,
-    verifications: AtomicU64,
+    metrics: Arc<Metrics>,
 }
 
 impl Authenticator {
-    /// `cache_bytes` bounds the verified-token cache.
+    /// `cache_bytes` bounds the verified-token cache; its look-ups are counted in `metrics`.
     pub fn new(
         keys: Arc<KeyRing>,
         changes: Arc<View>,
         identity: Arc<identity::Settings>,
         clock: Clock,
         cache_bytes: u64,
+        metrics: Arc<Metrics>,
     ) -> Self {
         let cache = Cache::new(cache_bytes);
-        Self { keys, changes, identity, clock, cache, verifications: AtomicU64::new(0) }
+        Self { keys, changes, identity, clock, cache, metrics }
     }
 
     /// Reads and judges the `Authorization` header (RFC 6750 section 2.1). At most one is there: hygiene saw
@@ -157,11 +159,6 @@ impl Authenticator {
             Err(rejection) => Err(rejection),
         };
         judged.map_or_else(Outcome::Rejected, Outcome::Authenticated)
-    }
-
-    /// How many tokens were verified because the cache did not know them.
-    pub fn verifications(&self) -> u64 {
-        self.verifications.load(Ordering::Relaxed)
     }
 
     /// Bytes that the verified-token cache holds.
@@ -177,6 +174,7 @@ impl Authenticator {
         let key = Cache::key(token);
         if let Some(principal) = self.cache.get(&key) {
             if principal.key_generation == self.keys.generation() {
+                self.metrics.token_cache_hits.inc();
                 self.still_holds(&principal, now).inspect_err(|_| self.cache.remove(&key))?;
                 return Ok(principal);
             }
@@ -188,7 +186,7 @@ impl Authenticator {
     /// What a token that the cache does not know is worth. Only what holds is remembered: a stranger must not
     /// be able to fill the cache.
     fn verify(&self, token: &str, key: Key, now: Timestamp) -> Result<Arc<Principal>, Rejection> {
-        self.verifications.fetch_add(1, Ordering::Relaxed);
+        self.metrics.token_cache_misses.inc();
         // Read first: a key that goes while we verify makes the verdict void at its next use.
         let key_generation = self.keys.generation();
         let claims = self.keys.verify(token, now).map_err(|invalid| match invalid {

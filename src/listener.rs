@@ -34,6 +34,8 @@ use connection::{Connection, Phase, Shared};
 pub use progress::MAX_HEAD;
 pub use router_app::RouterApp;
 
+use crate::telemetry::metrics::{Held, Metrics};
+
 /// Connections the kernel keeps for us until we accept them; it may allow fewer (`net.core.somaxconn`).
 const BACKLOG: i32 = 4096;
 /// How long accepting pauses when the machine has no more to give (file descriptors, memory).
@@ -81,6 +83,7 @@ pub struct Bound {
     socket: TcpListener,
     address: SocketAddr,
     tls: Option<Arc<Acceptor>>,
+    metrics: Option<Arc<Metrics>>,
 }
 
 /// An address that cannot be served (exit code 69), or TLS files that cannot be used (64).
@@ -139,10 +142,17 @@ pub fn bind(settings: &Settings) -> Result<Bound, BindError> {
     SockRef::from(&socket).listen(BACKLOG).map_err(unserved)?;
     socket.set_nonblocking(true).map_err(unserved)?;
     let address = socket.local_addr().map_err(unserved)?;
-    Ok(Bound { socket, address, tls })
+    Ok(Bound { socket, address, tls, metrics: None })
 }
 
 impl Bound {
+    /// Counts its open connections.
+    #[must_use]
+    pub fn counted_in(mut self, metrics: &Arc<Metrics>) -> Self {
+        self.metrics = Some(Arc::clone(metrics));
+        self
+    }
+
     /// Where it listens; tells the port when 0 was asked for.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
@@ -190,11 +200,25 @@ pub async fn serve<A: HttpServerApp + Send + Sync + 'static>(
 struct Listener {
     socket: tokio::net::TcpListener,
     tls: Option<Arc<Acceptor>>,
+    metrics: Option<Arc<Metrics>>,
+}
+
+struct Accepted {
+    tcp: TcpStream,
+    peer: SocketAddr,
+    tls: Option<Arc<Acceptor>>,
+    counted: Option<Held>,
 }
 
 impl Listener {
     fn new(bound: Bound) -> io::Result<Self> {
-        Ok(Self { socket: tokio::net::TcpListener::from_std(bound.socket)?, tls: bound.tls })
+        let Bound { socket, tls, metrics, .. } = bound;
+        Ok(Self { socket: tokio::net::TcpListener::from_std(socket)?, tls, metrics })
+    }
+
+    fn accepted(&self, (tcp, peer): (TcpStream, SocketAddr)) -> Accepted {
+        let counted = self.metrics.as_ref().map(|metrics| metrics.connection_opened());
+        Accepted { tcp, peer, tls: self.tls.clone(), counted }
     }
 }
 
@@ -210,10 +234,10 @@ async fn accept<A: HttpServerApp + Send + Sync + 'static>(
     loop {
         let Some(slot) = free_slot(slots, &mut full).await else { return };
         match next(listeners).await {
-            Ok((tcp, peer, tls)) => {
+            Ok(Accepted { tcp, peer, tls, counted }) => {
                 // Answers leave in whole pieces; waiting for more to send only delays them.
                 let _ = tcp.set_nodelay(true);
-                let connection = Arc::new(Connection::new(Arc::clone(shared), slot));
+                let connection = Arc::new(Connection::new(Arc::clone(shared), slot, counted));
                 tokio::spawn(connection.run(tcp, peer, tls));
             }
             // This one has gone again (accept(2)); the next one has not.
@@ -242,11 +266,11 @@ async fn free_slot(slots: &Arc<Semaphore>, full: &mut Complaint) -> Option<Owned
 }
 
 /// The next connection of any listener. The listener that had one is asked last the next time.
-async fn next(listeners: &mut [Listener]) -> io::Result<(TcpStream, SocketAddr, Option<Arc<Acceptor>>)> {
+async fn next(listeners: &mut [Listener]) -> io::Result<Accepted> {
     let (at, accepted) = poll_fn(|cx| {
         for (at, listener) in listeners.iter().enumerate() {
             if let Poll::Ready(accepted) = listener.socket.poll_accept(cx) {
-                return Poll::Ready((at, accepted.map(|(tcp, peer)| (tcp, peer, listener.tls.clone()))));
+                return Poll::Ready((at, accepted.map(|accepted| listener.accepted(accepted))));
             }
         }
         Poll::Pending

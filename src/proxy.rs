@@ -143,6 +143,7 @@ impl Gateway {
                          if it is your own proxy, list it there"
                     );
                 }
+                self.metrics.headers_dropped.inc_by(clean.dropped as u64);
                 ctx.request_id = clean.request_id.as_str().into();
                 ctx.clean = Some(clean);
                 Ok(())
@@ -185,6 +186,7 @@ impl Gateway {
             source,
             request_id: Arc::clone(&ctx.request_id),
             metrics: Arc::clone(&self.metrics),
+            subject: Arc::clone(&ctx.own_subject),
         });
         let decorate = |head: &mut ResponseHeader| self.decorate(head, ctx, false);
         let session = session.as_downstream_mut();
@@ -388,11 +390,11 @@ impl ProxyHttp for Gateway {
             request_id: &ctx.request_id,
             method: request.method.as_str(),
             path: ctx.clean.as_ref().map_or("-", |clean| &clean.path),
-            route: ctx.route.as_deref().map(|route| route.name.as_str()),
+            route: ctx.metrics.as_ref().map(RouteMetrics::name),
             upstream: ctx.route.as_deref().map(|route| self.upstreams.name(route.upstream)),
             status: status.as_ref().map_or(0, StatusCode::as_u16),
             duration: took,
-            sub: ctx.principal.as_deref().map(|principal| principal.claims.subject),
+            sub: ctx.principal.as_deref().map(|principal| principal.claims.subject).or(ctx.own_subject.get().copied()),
             source: ctx.clean.as_ref().map_or_else(|| peer_of(session), |clean| clean.source),
             bytes: session.body_bytes_sent() as u64,
             reason: ctx.reason,

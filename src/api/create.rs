@@ -50,7 +50,8 @@ async fn create(
 ) -> Result<Response, Error> {
     let mut fields = body.fields()?;
     let client = first_client(&api, &headers, &mut fields)?;
-    let registration = registration(&api, Sent::take(&mut fields)).await?;
+    let failed = |_: &Error| caller.sign_up_failed();
+    let registration = registration(&api, Sent::take(&mut fields)).await.inspect_err(failed)?;
 
     let (client, handle, first_session) = match client {
         Some(client) => {
@@ -59,7 +60,8 @@ async fn create(
         }
         None => (None, None, None),
     };
-    let (account, start) = api.accounts.register(registration, first_session).await.map_err(refusal)?;
+    let registered = api.accounts.register(registration, first_session).await;
+    let (account, start) = registered.map_err(refusal).inspect_err(failed)?;
     caller.signed_up(account.id);
 
     let (Some(client), Some(handle), Some(start)) = (client, handle, start) else {

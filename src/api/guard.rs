@@ -47,7 +47,20 @@ pub(super) async fn guard(
         Access::User => true,
         Access::Listing => api.settings.accounts.list != List::Public,
     };
-    let user = user(&api, request.headers()).await?;
+    let user = user(&api, request.headers()).await;
+    if let Some(caller) = request.extensions().get::<Caller>() {
+        caller.metrics.authn.count(match &user {
+            Ok(Some(_)) => "authenticated",
+            Ok(None) => "anonymous",
+            Err(Error::Unauthorized(rejection)) => rejection.reason(),
+            Err(_) => "unavailable",
+        });
+        if let Ok(Some(user)) = &user {
+            // The first and only one: each request has a guard of its own.
+            let _ = caller.subject.set(user.account.id);
+        }
+    }
+    let user = user?;
     match &user {
         None if required => return Err(Error::Unauthorized(Rejection::NoCredentials)),
         Some(user) if access == Access::Listing && !may_list(api.settings.accounts.list, &user.account) => {

@@ -30,8 +30,8 @@ async fn bench_with_cache(bytes: u64) -> Bench {
         headers: vec![(HeaderName::from_static("x-forwarded-user"), Claim::Sub)],
         unverified_email: false,
     };
-    let authenticator =
-        Authenticator::new(Arc::clone(&keys), Arc::clone(&changes), Arc::new(identity), clock.clone(), bytes);
+    let (ring, log, metrics) = (Arc::clone(&keys), Arc::clone(&changes), Arc::default());
+    let authenticator = Authenticator::new(ring, log, Arc::new(identity), clock.clone(), bytes, metrics);
     Bench { store, keys, changes, clock, authenticator }
 }
 
@@ -45,6 +45,11 @@ impl Bench {
         let mut claims = Claims::of(&start(), self.keys.settings());
         claims.session = SessionId::from_bytes([n; 16]);
         (self.keys.sign(&claims, self.clock.now()).unwrap(), claims)
+    }
+
+    /// How many tokens were verified because the cache did not know them.
+    fn verifications(&self) -> u64 {
+        self.authenticator.metrics.token_cache_misses.get()
     }
 
     fn send(&self, authorization: &[u8]) -> Outcome {
@@ -94,7 +99,7 @@ async fn the_scheme_counts_in_any_case_and_with_any_number_of_spaces() {
         principal(bench.send(format!("{prefix}{token}").as_bytes()));
         principal(bench.send(format!("{prefix}{token}  ").as_bytes()));
     }
-    assert_eq!(bench.authenticator.verifications(), 1, "one token, however it is spelt around");
+    assert_eq!(bench.verifications(), 1, "one token, however it is spelt around");
 }
 
 #[tokio::test]
@@ -169,7 +174,7 @@ async fn a_token_is_verified_once_and_remembered() {
     for _ in 0..100 {
         assert!(Arc::ptr_eq(&first, &principal(bench.bearer(&token))));
     }
-    assert_eq!(bench.authenticator.verifications(), 1);
+    assert_eq!(bench.verifications(), 1);
 }
 
 #[tokio::test]
@@ -185,7 +190,7 @@ async fn what_does_not_hold_is_not_remembered() {
     for huge in [MAX_TOKEN_BYTES + 1, 1 << 20] {
         assert_eq!(rejection(&bench.bearer(&"a".repeat(huge))), Rejection::Invalid);
     }
-    assert_eq!(bench.authenticator.verifications(), bad.len() as u64, "a huge one is not even hashed");
+    assert_eq!(bench.verifications(), bad.len() as u64, "a huge one is not even hashed");
 }
 
 #[tokio::test]
@@ -198,7 +203,7 @@ async fn a_cached_token_expires_to_the_millisecond_and_leaves_the_cache() {
     principal(bench.bearer(&token));
     bench.clock.advance(Duration::from_millis(1));
     assert_eq!(rejection(&bench.bearer(&token)), Rejection::Expired);
-    assert_eq!(bench.authenticator.verifications(), 1, "found in the cache");
+    assert_eq!(bench.verifications(), 1, "found in the cache");
     assert_eq!(bench.authenticator.cached_bytes(), 0);
     assert_eq!(rejection(&bench.bearer(&token)), Rejection::Expired);
 }
@@ -280,7 +285,7 @@ async fn without_a_cache_every_token_is_verified_and_holds() {
     for _ in 0..3 {
         principal(bench.bearer(&token));
     }
-    assert_eq!(bench.authenticator.verifications(), 3);
+    assert_eq!(bench.verifications(), 3);
 }
 
 #[tokio::test]

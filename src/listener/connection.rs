@@ -38,6 +38,7 @@ use super::{
     socket::{Returned, Socket},
     stream::HttpStream,
 };
+use crate::telemetry::metrics::Held;
 
 /// Streams a client may have open on one HTTP/2 connection.
 const H2_STREAMS: u32 = 100;
@@ -93,11 +94,13 @@ pub(super) struct Connection<A> {
     streams: AtomicUsize,
     /// Held as long as the connection or a stream of it lives: the drain waits for all of them.
     _slot: OwnedSemaphorePermit,
+    _counted: Option<Held>,
 }
 
 impl<A: HttpServerApp + Send + Sync + 'static> Connection<A> {
-    pub(super) fn new(shared: Arc<Shared<A>>, slot: OwnedSemaphorePermit) -> Self {
-        Self { shared, progress: Arc::new(Progress::new()), streams: AtomicUsize::new(0), _slot: slot }
+    pub(super) fn new(shared: Arc<Shared<A>>, slot: OwnedSemaphorePermit, counted: Option<Held>) -> Self {
+        let progress = Arc::new(Progress::new());
+        Self { shared, progress, streams: AtomicUsize::new(0), _slot: slot, _counted: counted }
     }
 
     /// Serves the connection to its end.

@@ -3,7 +3,7 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use crate::{
@@ -21,12 +21,14 @@ pub struct Caller {
     pub request_id: Arc<str>,
     /// Where its events are counted.
     pub metrics: Arc<Metrics>,
+    /// The account that calls, for the line of the request; set once a bearer of it was verified.
+    pub subject: Arc<OnceLock<AccountId>>,
 }
 
 /// Nobody in particular: a request that came by no listener.
 impl Default for Caller {
     fn default() -> Self {
-        Self { source: Ipv4Addr::UNSPECIFIED.into(), request_id: "-".into(), metrics: Arc::default() }
+        Self { source: Ipv4Addr::UNSPECIFIED.into(), request_id: "-".into(), metrics: Arc::default(), subject: Arc::default() }
     }
 }
 
@@ -48,6 +50,11 @@ impl Caller {
     pub fn signed_up(&self, account: AccountId) {
         self.metrics.sign_ups.count("ok");
         event!(info, self, "sign_up", account = %account);
+    }
+
+    /// No account came to be; the answer says why.
+    pub fn sign_up_failed(&self) {
+        self.metrics.sign_ups.count("failed");
     }
 
     /// A session came to be.

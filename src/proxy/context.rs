@@ -1,6 +1,10 @@
 //! What is known of one request, from its head to its log line.
 
-use std::{net::SocketAddr, sync::Arc, time::Instant};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
 
 use http::HeaderValue;
 use pingora::ErrorType;
@@ -9,6 +13,7 @@ use super::{Answer, body::BodyGauge};
 use crate::{
     authn::Principal,
     hygiene::Clean,
+    model::AccountId,
     route::Route,
     telemetry::metrics::{Held, RouteMetrics},
 };
@@ -31,6 +36,8 @@ pub struct RequestContext {
     pub route: Option<Arc<Route>>,
     /// Its caller, when known.
     pub principal: Option<Arc<Principal>>,
+    /// The caller of one of our own endpoints, which judge for themselves.
+    pub own_subject: Arc<OnceLock<AccountId>>,
     /// The `Host` of the upstream's own, when it wants one.
     pub upstream_host: Option<HeaderValue>,
     /// Servers this request was sent to, or could not be.
@@ -59,6 +66,7 @@ impl RequestContext {
             metrics: None,
             route: None,
             principal: None,
+            own_subject: Arc::default(),
             upstream_host: None,
             tried: Vec::new(),
             retries: 0,

@@ -28,10 +28,13 @@ pub struct Metrics {
     durations: HistogramVec,
     in_flight: IntGauge,
     connections: IntGauge,
-    /// Callers by what was found of them: `authenticated`, `anonymous`, or why a bearer does not hold.
+    /// Callers by what was found of them: `authenticated`, `anonymous`, why a bearer does not hold, or `unavailable`
+    /// when only the store could have told.
     pub authn: Counts,
     /// Requests refused before any decision, by reason.
     pub refused: Counts,
+    /// Headers of clients taken out for the characters of their names.
+    pub headers_dropped: IntCounter,
     /// Verified-token cache: bearers answered from it.
     pub token_cache_hits: IntCounter,
     /// Verified-token cache: bearers that had to be verified.
@@ -75,6 +78,10 @@ impl Metrics {
             connections: make.gauge("passgate_connections_open", "Connections from clients"),
             authn: make.counts("passgate_authn_total", "Callers, by what was found of them", "outcome"),
             refused: make.counts("passgate_refused_total", "Requests refused before any decision", "reason"),
+            headers_dropped: make.counter(
+                "passgate_headers_dropped_total",
+                "Headers of clients taken out for the characters of their names",
+            ),
             token_cache_hits: cache.with_label_values(&["hit"]),
             token_cache_misses: cache.with_label_values(&["miss"]),
             sign_ins: make.counts("passgate_sign_ins_total", "Sign-ins", "outcome"),
@@ -160,6 +167,11 @@ pub struct RouteMetrics {
 }
 
 impl RouteMetrics {
+    /// The route's name, or our own endpoint's.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// One request answered; without a status when the client was gone before.
     pub fn answered(&self, method: &Method, status: Option<StatusCode>, took: Duration) {
         let method = METHODS.iter().position(|known| *known == method.as_str()).unwrap_or(METHODS.len() - 1);
@@ -189,6 +201,10 @@ impl Maker {
 
     fn gauge(&self, name: &str, help: &str) -> IntGauge {
         self.keep(IntGauge::new(name, help))
+    }
+
+    fn counter(&self, name: &str, help: &str) -> IntCounter {
+        self.keep(IntCounter::new(name, help))
     }
 
     fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
@@ -277,6 +293,7 @@ mod tests {
         let metrics = Metrics::new();
         metrics.authn.count("expired");
         metrics.refused.count("dot_segment");
+        metrics.headers_dropped.inc_by(4);
         metrics.token_cache_hits.inc();
         metrics.token_cache_misses.inc_by(2);
         metrics.sign_ins.count("ok");
@@ -289,6 +306,7 @@ mod tests {
         for line in [
             r#"passgate_authn_total{outcome="expired"} 1"#,
             r#"passgate_refused_total{reason="dot_segment"} 1"#,
+            "passgate_headers_dropped_total 4",
             r#"passgate_token_cache_total{result="hit"} 1"#,
             r#"passgate_token_cache_total{result="miss"} 2"#,
             r#"passgate_sign_ins_total{outcome="ok"} 1"#,

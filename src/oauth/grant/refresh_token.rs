@@ -17,7 +17,10 @@ pub(super) async fn exchange(oauth: &Arc<OAuth>, request: &TokenRequest<'_>, cal
         return Err(Error::UnauthorizedClient);
     }
     // The MAC comes before any look-up: guesses do not reach the store.
-    let (handle, generation) = oauth.refresh_tokens.verify(token.expose()).ok_or(Error::InvalidGrant(None))?;
+    let Some((handle, generation)) = oauth.refresh_tokens.verify(token.expose()) else {
+        caller.refreshed("not_ours");
+        return Err(Error::InvalidGrant(None));
+    };
     let scope = request.scope.map(|text| Scope::parse(text).ok_or(Error::InvalidScope)).transpose()?;
 
     let presented = Presented { sid: handle.session_id(), generation, client: client.id.clone(), scope };

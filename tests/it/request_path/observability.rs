@@ -1,6 +1,9 @@
 //! What operators see: health, metrics, and the built-in echo.
 
+use std::time::Duration;
+
 use serde_json::json;
+use tokio::net::TcpStream;
 
 use crate::support::{Bench, Gateway, exchange};
 
@@ -21,13 +24,62 @@ async fn a_running_gateway_is_live_and_ready() {
 async fn what_happens_is_counted() {
     let gateway = Gateway::start().await;
     let tokens = gateway.sign_up("ada@example.com").await;
-    gateway.get("/a", Some(&tokens.access)).await;
-    gateway.get("/a", None).await;
-    gateway.get("/public/%2e%2e/", None).await;
-    let text = admin(&gateway, "/metrics").await.text();
-    for line in ["passgate_requests_total", "passgate_authn_total", "passgate_refused_total", "passgate_build_info"] {
-        assert!(text.contains(line), "{line} in\n{text}");
+    for _ in 0..3 {
+        gateway.get("/a", Some(&tokens.access)).await;
     }
+    gateway.get("/a", None).await;
+    gateway.get("/a", Some("no.such.token")).await;
+    gateway.get("/public/%2e%2e/", None).await;
+    gateway.send("GET", "/public/", &[("X_Odd", "1"), ("X.Odd", "2")], b"").await;
+    gateway.get("/api-auth/currentUser/", Some(&tokens.access)).await;
+    gateway.get("/api-auth/currentUser/", None).await;
+    let again = json!({ "email": "ada@example.com", "username": "a", "first_name": "A", "password": "correct-horse-7" });
+    gateway.post_json("/api-auth/create/", &again).await;
+    let wrong = json!({ "grant_type": "password", "username": "ada@example.com", "password": "wrong-horse-7",
+                        "client_id": "web", "client_secret": "quickstart-secret" });
+    gateway.post_json("/api-auth/token", &wrong).await;
+    gateway.refresh(&tokens.refresh).await;
+    gateway.refresh("pgr_made-up").await;
+
+    let text = admin(&gateway, "/metrics").await.text();
+    for line in [
+        r#"passgate_authn_total{outcome="anonymous"} 2"#,
+        r#"passgate_authn_total{outcome="authenticated"} 4"#,
+        r#"passgate_authn_total{outcome="invalid"} 1"#,
+        r#"passgate_refused_total{reason="path"} 1"#,
+        "passgate_headers_dropped_total 2",
+        r#"passgate_refreshes_total{outcome="not_ours"} 1"#,
+        r#"passgate_refreshes_total{outcome="rotated"} 1"#,
+        r#"passgate_requests_total{method="GET",route="/",status="2xx"} 3"#,
+        r#"passgate_requests_total{method="GET",route="/",status="4xx"} 2"#,
+        r#"passgate_requests_total{method="GET",route="none",status="4xx"} 1"#,
+        r#"passgate_sign_ins_total{outcome="ok"} 2"#,
+        r#"passgate_sign_ins_total{outcome="wrong_password"} 1"#,
+        r#"passgate_sign_ups_total{outcome="failed"} 1"#,
+        r#"passgate_sign_ups_total{outcome="ok"} 1"#,
+        r#"passgate_token_cache_total{result="hit"} 3"#,
+        r#"passgate_token_cache_total{result="miss"} 2"#,
+        "passgate_store_up 1",
+        "passgate_requests_in_flight 0",
+    ] {
+        assert!(text.lines().any(|have| have == line), "{line} is missing of\n{text}");
+    }
+}
+
+#[tokio::test]
+async fn connections_of_clients_are_counted_while_they_are_open() {
+    let gateway = Gateway::start().await;
+    let open = async |count: usize| {
+        let line = format!("passgate_connections_open {count}");
+        while !admin(&gateway, "/metrics").await.text().lines().any(|have| have == line) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let patiently = async |count| tokio::time::timeout(Duration::from_secs(20), open(count)).await.unwrap();
+    let clients = [TcpStream::connect(gateway.address).await.unwrap(), TcpStream::connect(gateway.address).await.unwrap()];
+    patiently(2).await;
+    drop(clients);
+    patiently(0).await;
 }
 
 #[tokio::test]
