@@ -14,7 +14,7 @@ FROM debian:bookworm-slim
 RUN apt-get update \
  && apt-get install -y --no-install-recommends ca-certificates \
  && rm -rf /var/lib/apt/lists/* \
- && useradd --system --uid 10001 --user-group --no-create-home passgate \
+ && useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin passgate \
  && install -d -o passgate -g passgate -m 0700 /data /etc/passgate
 COPY --from=build /src/target/release/passgate /usr/local/bin/passgate
 # Seen from here, data/…, where the database and the master secret are by default, is in the volume.

@@ -54,7 +54,7 @@ Any key of the file can be overridden from the environment:
 
 Exit codes:
    0  done
-  64  wrong usage, or a configuration that does not hold
+  64  wrong usage, an unknown account for one, or a configuration that does not hold
   69  a port or the store is out of reach
   70  anything else";
 

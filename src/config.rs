@@ -22,7 +22,14 @@ mod tree;
 mod units;
 mod values;
 
-use std::{collections::BTreeMap, collections::HashSet, fs::File, io::Read, net::SocketAddr, path::Path};
+use std::{
+    collections::BTreeMap,
+    collections::HashSet,
+    fs::File,
+    io::{ErrorKind, Read},
+    net::SocketAddr,
+    path::Path,
+};
 
 use zeroize::Zeroizing;
 
@@ -73,6 +80,9 @@ fn read_file(path: &Path) -> Result<Zeroizing<String>, Report> {
     let mut text = Zeroizing::new(String::new());
     let unreadable = |message| Report::unreadable(&path.to_string_lossy(), message);
     match File::open(path).and_then(|file| file.take(MAX_FILE + 1).read_to_string(&mut text)) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Err(unreadable(
+            "this file cannot be read: it does not exist; name yours with --config or in PASSGATE_CONFIG".into(),
+        )),
         Err(error) => Err(unreadable(format!("this file cannot be read: {error}"))),
         Ok(length) if length as u64 > MAX_FILE => Err(unreadable("this file is longer than 1MiB".into())),
         Ok(_) => Ok(text),

@@ -145,6 +145,11 @@ pub fn bind(settings: &Settings) -> Result<Bound, BindError> {
     Ok(Bound { socket, address, tls, metrics: None })
 }
 
+/// Reads the TLS files of an address, when it has any, without listening there.
+pub fn check(settings: &Settings) -> Result<(), BindError> {
+    settings.tls.as_ref().map(tls::acceptor).transpose().map(drop)
+}
+
 impl Bound {
     /// Counts its open connections.
     #[must_use]

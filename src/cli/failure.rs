@@ -48,7 +48,7 @@ impl fmt::Display for Failure {
 
 impl From<config::Report> for Failure {
     fn from(report: config::Report) -> Self {
-        Self::usage(report.to_string())
+        Self::usage(format!("the configuration does not hold\n\n{report}"))
     }
 }
 
@@ -68,11 +68,13 @@ impl From<StoreError> for Failure {
     }
 }
 
-/// What a subcommand says in its own words; a store out of reach is found beneath them.
+/// What a subcommand says in its own words, which is about what it was asked to do; a store or a system that failed it
+/// is found beneath them.
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
         let code = match error.downcast_ref::<StoreError>() {
             Some(StoreError::Unavailable(_)) => UNAVAILABLE,
+            None if error.chain().nth(1).is_none() && (error.is::<String>() || error.is::<&'static str>()) => USAGE,
             _ => INTERNAL,
         };
         let mut message = error.to_string();
@@ -120,6 +122,16 @@ mod tests {
         let gone = anyhow::Error::new(StoreError::Unavailable("locked".into())).context("ada was not promoted");
         let gone = Failure::from(gone);
         assert_eq!((gone.code, &*gone.message), (69, "ada was not promoted: the store is unavailable: locked"));
+    }
+
+    #[test]
+    fn a_request_that_cannot_be_carried_out_is_wrong_usage_and_a_failure_beneath_is_not() {
+        assert_eq!(Failure::from(anyhow::anyhow!("no account has the address {:?}", "x@example.com")).code, 64);
+        assert_eq!(Failure::from(anyhow::anyhow!("the two differ")).code, 64);
+        let broken = anyhow::Error::new(std::io::Error::other("gone"));
+        assert_eq!(Failure::from(broken).code, 70);
+        let broken = anyhow::Error::new(std::io::Error::other("gone")).context("cannot ask at the terminal");
+        assert_eq!(Failure::from(broken).code, 70);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::Failure;
+use super::{Failure, check};
 use crate::{app, telemetry};
 
 pub const EXAMPLES: &str = "\
@@ -20,5 +20,6 @@ pub fn run(config: &Path) -> Result<(), Failure> {
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
+    check::tls_files(&settings)?;
     Ok(app::serve(settings)?)
 }

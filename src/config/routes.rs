@@ -145,9 +145,13 @@ fn route(section: &mut Section<'_>, context: &Context<'_>) -> Option<Route> {
         section
             .flaw("forward_authorization", "`set_headers` has an Authorization of its own: one of the two is wanted");
     }
-    let written = section.get("cors").is_some();
-    let cors = section.choice("cors", &[("handle", Cors::Handle), ("pass", Cors::Pass)], Cors::Handle);
-    if written && cors == Cors::Handle && !context.cors {
+    // Where there is nothing to handle, the default is not worth a word.
+    let cors = if context.cors || section.get("cors").is_some() {
+        section.choice("cors", &[("handle", Cors::Handle), ("pass", Cors::Pass)], Cors::Handle)
+    } else {
+        Cors::Handle
+    };
+    if section.get("cors").is_some() && cors == Cors::Handle && !context.cors {
         section.warn("cors", "there is nothing to handle while `cors.allowed_origins` is empty");
     }
     let timeouts = section.get("timeouts").map(|item| item.section(timeouts)).unwrap_or_default();

@@ -2,7 +2,7 @@
 //! default taken instead, so that one walk finds every problem. Keys that nobody asked for are unknown; defaults are
 //! put into the tree, which so becomes the configuration in effect.
 
-use std::{fs::File, io::Read, ops::RangeInclusive, path::PathBuf, time::Duration};
+use std::{fmt::Display, fs::File, io::Read, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use super::{
     item::{Item, Walk, place},
@@ -74,8 +74,9 @@ impl<'t> Section<'t> {
         self.walk.flaw(self.place(key), message);
     }
 
-    pub(super) fn warn(&mut self, key: &str, message: impl Into<String>) {
-        self.walk.warn(self.place(key), message);
+    /// Without a snippet, so that it has to name what it is about.
+    pub(super) fn warn(&mut self, key: &str, message: impl Display) {
+        self.walk.warn(self.place(key), format!("{}: {message}", self.below(key)));
     }
 
     /// A section below this one; one that is absent holds defaults.

@@ -35,15 +35,12 @@ pub(super) struct Server {
 impl Server {
     pub(super) fn read(server: &mut Section<'_>) -> Self {
         let listeners = server.with("listen", Value::plain("127.0.0.1:8080"), listen);
-        let public_url = server.with("public_url", Value::plain("http://127.0.0.1:8080"), |url| {
-            let place = url.place.clone();
-            let url = url.text(values::public_url);
-            url.map(|url| (place, url))
-        });
+        let public_url =
+            server.with("public_url", Value::plain("http://127.0.0.1:8080"), |url| url.text(values::public_url));
         let base_path = server.with("base_path", Value::plain("/api-auth"), |path| path.text(values::base_path));
         let hosts = server.list("hosts", &[], values::host);
-        if let Some((place, url)) = &public_url {
-            warn_of_public_url(server, place, url, &hosts);
+        if let Some(url) = &public_url {
+            warn_of_public_url(server, url, &hosts);
         }
         let trusted_proxies = server.list("trusted_proxies", &[], values::network);
         if trusted_proxies.iter().any(|network| network.prefix_len() == 0) {
@@ -55,7 +52,7 @@ impl Server {
         let drain = server.duration("drain", 30 * SECOND, Duration::ZERO..=HOUR);
         server.section("limits", |limits| Self {
             listeners,
-            public_url: public_url.map_or_else(String::new, |(_, url)| url),
+            public_url: public_url.unwrap_or_default(),
             base_path: base_path.unwrap_or_default(),
             hosts,
             trusted_proxies,
@@ -66,7 +63,7 @@ impl Server {
                 idle_timeout: limits.duration("idle_timeout", 60 * SECOND, TENTH..=HOUR),
                 drain,
             },
-            header_bytes: bytes(limits.size("header_bytes", 32 << 10, 1 << 10..=1 << 20)),
+            header_bytes: bytes(limits.size("header_bytes", 32 << 10, 1 << 10..=listener::MAX_HEAD as u64)),
             headers: limits.number("headers", 100, 1..=256) as usize,
             max_body: limits.size("body", 64 << 20, 1..=1 << 40),
         })
@@ -77,7 +74,7 @@ fn bytes(size: u64) -> usize {
     usize::try_from(size).unwrap_or(usize::MAX)
 }
 
-fn warn_of_public_url(server: &mut Section<'_>, place: &Place, url: &str, hosts: &[String]) {
+fn warn_of_public_url(server: &mut Section<'_>, url: &str, hosts: &[String]) {
     let Ok(url) = Url::parse(url) else { return };
     let local = match url.host() {
         Some(Host::Ipv4(ip)) => ip.is_loopback(),
@@ -87,10 +84,10 @@ fn warn_of_public_url(server: &mut Section<'_>, place: &Place, url: &str, hosts:
     };
     if url.scheme() == "http" && !local {
         let message = "with http, passwords and tokens cross the network in the clear: give the https URL clients use";
-        server.walk.warn(place.clone(), message);
+        server.warn("public_url", message);
     }
     if !hosts.is_empty() && !url.host_str().is_some_and(|host| hosts.iter().any(|known| known == host)) {
-        server.walk.warn(place.clone(), "`hosts` does not have this host, so requests to it are refused");
+        server.warn("public_url", "`server.hosts` does not have this host, so requests to it are refused");
     }
 }
 

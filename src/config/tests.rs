@@ -183,7 +183,7 @@ fn what_is_not_built_yet_is_named_and_checked() {
     assert_eq!(
         warnings,
         [
-            "test.yaml:19: the grant convert_token is not built yet; it has no effect for: web",
+            "test.yaml:19: clients: the grant convert_token is not built yet; it has no effect for: web",
             "test.yaml:26: providers: sign-in with other providers is not built yet; this is checked and has no effect",
             "test.yaml:46: limits: throttling is not built yet; this is checked and has no effect",
         ]
@@ -256,6 +256,8 @@ fn print_shows_what_is_in_effect_and_reads_back() {
         }
         assert_eq!(printed(&once, variables), once);
     }
+    let again = good(&printed(MINIMAL, &[])).warnings;
+    assert!(again.iter().all(|warning| warning.contains("limits: ")), "{again:?}");
     let printed = printed(MINIMAL, &[("PASSGATE__SERVER__DRAIN", "1m")]);
     assert!(printed.starts_with("version: 1\nserver:\n  listen: 127.0.0.1:8080\n"), "{printed}");
     assert!(printed.contains("\n  drain: 1m\n"), "{printed}");

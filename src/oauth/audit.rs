@@ -28,7 +28,12 @@ pub struct Caller {
 /// Nobody in particular: a request that came by no listener.
 impl Default for Caller {
     fn default() -> Self {
-        Self { source: Ipv4Addr::UNSPECIFIED.into(), request_id: "-".into(), metrics: Arc::default(), subject: Arc::default() }
+        Self {
+            source: Ipv4Addr::UNSPECIFIED.into(),
+            request_id: "-".into(),
+            metrics: Arc::default(),
+            subject: Arc::default(),
+        }
     }
 }
 

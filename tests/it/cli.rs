@@ -82,6 +82,43 @@ fn a_taken_port_is_69_and_says_which() {
 }
 
 #[test]
+fn tls_files_are_part_of_the_configuration_and_read_before_anything_is_bound() {
+    let port = free_port();
+    let tls =
+        |n: u16| format!("{{ address: \"127.0.0.1:{}\", tls: {{ cert_file: no{n}.pem, key_file: k.pem }} }}", port + n);
+    let listen = format!("listen: [\"127.0.0.1:{port}\", {}, {}]", tls(1), tls(2));
+    let yaml = configuration(port).replace(&format!("listen: \"127.0.0.1:{port}\""), &listen);
+    assert!(yaml.contains("no1.pem"), "{yaml}");
+    let directory = directory_with(&yaml);
+    // Whoever binds before all files are read fails with 69.
+    let _taken = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    for command in ["check", "serve"] {
+        let output = run(&directory, &[command], "");
+        assert_eq!(output.status.code(), Some(64), "{command}: {}", stderr(&output));
+        for file in ["no1.pem", "no2.pem"] {
+            assert!(stderr(&output).contains(file), "{command}: {}", stderr(&output));
+        }
+    }
+    assert!(!directory.path().join("data").exists(), "nothing was made");
+}
+
+#[test]
+fn a_command_that_cannot_be_carried_out_is_64_and_changes_nothing() {
+    let directory = directory_with(&configuration(free_port()));
+    for (arguments, input, told) in [
+        (&["account", "create", "no-address"][..], "correct-horse-7\n", "email: Enter a valid email address."),
+        (&["account", "create", "ada@example.com"], "", "no password on standard input"),
+        (&["account", "promote", "ada@example.com"], "", "no account has the address"),
+        (&["client", "create", "web"], "", "the configuration has a client web"),
+    ] {
+        let output = run(&directory, arguments, input);
+        assert_eq!(output.status.code(), Some(64), "{arguments:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(told), "{arguments:?}: {}", stderr(&output));
+        assert!(output.stdout.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
 fn a_store_without_its_master_secret_is_64_and_makes_nothing() {
     let directory = directory_with(&configuration(free_port()));
     let created = run(&directory, &["account", "create", "ada@example.com"], "correct-horse-7\n");

@@ -36,6 +36,7 @@ fn each_mistake_is_told_apart() {
         ("server: { listen: [{ tls: { cert_file: a, key_file: b } }] }\n", "1:20", "`address` is missing"),
         ("server: { public_url: https://a/b }\n", "1:23", "without path"),
         ("server: { public_url: a.example }\n", "1:23", "an http or https URL"),
+        ("server: { limits: { header_bytes: 257KiB } }\n", "1:35", "between 1KiB and 256KiB"),
         ("server: { base_path: / }\n", "1:22", "cannot be `/`"),
         ("server: { base_path: api }\n", "1:22", "starts with `/`"),
         ("server: { hosts: ['*.a.example'] }\n", "1:19", "a host is"),
@@ -161,7 +162,7 @@ fn what_is_likely_not_meant_is_warned_of() {
     };
     let with = |text: &str| format!("{text}\n{MINIMAL}");
     warning(&with("server: { public_url: 'http://gate.example' }"), "in the clear");
-    warning(&with("server: { hosts: [a.example] }"), "`hosts` does not have this host");
+    warning(&with("server: { hosts: [a.example] }"), "server.public_url: `server.hosts` does not have this host");
     warning(&with("server: { trusted_proxies: [0.0.0.0/0] }"), "every peer is trusted");
     warning(&with("hashing: { memory: 1MiB }"), "below 7MiB");
     warning(&with("identity_headers: { unverified_email: send }"), "any stranger");

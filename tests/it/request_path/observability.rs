@@ -33,7 +33,8 @@ async fn what_happens_is_counted() {
     gateway.send("GET", "/public/", &[("X_Odd", "1"), ("X.Odd", "2")], b"").await;
     gateway.get("/api-auth/currentUser/", Some(&tokens.access)).await;
     gateway.get("/api-auth/currentUser/", None).await;
-    let again = json!({ "email": "ada@example.com", "username": "a", "first_name": "A", "password": "correct-horse-7" });
+    let again =
+        json!({ "email": "ada@example.com", "username": "a", "first_name": "A", "password": "correct-horse-7" });
     gateway.post_json("/api-auth/create/", &again).await;
     let wrong = json!({ "grant_type": "password", "username": "ada@example.com", "password": "wrong-horse-7",
                         "client_id": "web", "client_secret": "quickstart-secret" });
@@ -76,7 +77,8 @@ async fn connections_of_clients_are_counted_while_they_are_open() {
         }
     };
     let patiently = async |count| tokio::time::timeout(Duration::from_secs(20), open(count)).await.unwrap();
-    let clients = [TcpStream::connect(gateway.address).await.unwrap(), TcpStream::connect(gateway.address).await.unwrap()];
+    let clients =
+        [TcpStream::connect(gateway.address).await.unwrap(), TcpStream::connect(gateway.address).await.unwrap()];
     patiently(2).await;
     drop(clients);
     patiently(0).await;
