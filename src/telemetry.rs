@@ -89,7 +89,7 @@ fn targets(settings: &Settings) -> Targets {
         .with_target(AUDIT, LevelFilter::INFO)
 }
 
-/// One request, answered. There is no place in it for a query string, a token, a cookie or an address.
+/// One request, answered. There is no place in it for a query string, a token, a cookie or an email.
 #[derive(Clone, Copy, Debug)]
 pub struct Access<'a> {
     /// The `X-Request-Id` that client and upstream saw.

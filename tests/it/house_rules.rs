@@ -56,6 +56,15 @@ fn dependencies_point_down_the_list_of_modules() {
 }
 
 #[test]
+fn the_map_of_the_source_is_the_list_of_modules() {
+    let map = fs::read_to_string(root().join("../docs/architecture.md")).unwrap();
+    let drawn = map.split("```").nth(1).unwrap();
+    let files = drawn.lines().filter(|line| !line.starts_with([' ', '-'])).flat_map(str::split_whitespace);
+    let drawn: Vec<_> = files.filter_map(|word| word.strip_suffix(".rs")).filter(|name| *name != "main").collect();
+    assert_eq!(drawn, modules(), "docs/architecture.md and src/lib.rs");
+}
+
+#[test]
 fn outside_crates_have_one_home_each() {
     let mut wrong = Vec::new();
     for source in sources() {
