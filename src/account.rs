@@ -2,8 +2,6 @@
 
 pub mod email;
 mod fields;
-#[cfg(test)]
-pub(crate) mod fake;
 
 use std::sync::Arc;
 

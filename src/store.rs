@@ -7,6 +7,8 @@
 #[cfg(test)]
 pub(crate) mod contract;
 pub mod sql;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::{path::PathBuf, time::Duration};
 

@@ -9,8 +9,6 @@ mod rotation;
 mod signing_key;
 
 #[cfg(test)]
-pub(crate) mod fake_store;
-#[cfg(test)]
 pub(crate) mod fixture;
 
 use std::time::Duration;

@@ -1,17 +1,18 @@
-use std::{sync::atomic::Ordering, time::Duration};
+use std::time::Duration;
 
-use super::{fake::FakeStore, *};
+use super::*;
 use crate::{
     clock::Timestamp,
     model::{ClientId, Scope, SessionId},
     password,
     session::Rules,
+    store::{AccountStore, ChangeStore, SessionStore, testing::TestStore},
 };
 
 const PASSWORD: &str = "correct-horse-7";
 
 struct Bench {
-    store: Arc<FakeStore>,
+    store: Arc<TestStore>,
     hasher: Arc<Hasher>,
     accounts: Accounts,
 }
@@ -20,7 +21,7 @@ fn costs(iterations: u32) -> password::Settings {
     password::Settings { memory_kib: 64, iterations, parallelism: 1, max_concurrent: 1, queue: 8 }
 }
 
-fn bench_with(store: Arc<FakeStore>, registration: bool, iterations: u32) -> Bench {
+fn bench_with(store: Arc<TestStore>, registration: bool, iterations: u32) -> Bench {
     let settings = Settings { registration, sign_in_after_registration: true, list: List::Staff };
     let hasher = Arc::new(Hasher::new(costs(iterations)).unwrap());
     let clock = Clock::manual(Timestamp::from_seconds(1_000));
@@ -28,8 +29,8 @@ fn bench_with(store: Arc<FakeStore>, registration: bool, iterations: u32) -> Ben
     Bench { store, hasher, accounts }
 }
 
-fn bench() -> Bench {
-    bench_with(Arc::default(), true, 1)
+async fn bench() -> Bench {
+    bench_with(TestStore::fresh().await, true, 1)
 }
 
 fn ann() -> Registration {
@@ -38,6 +39,18 @@ fn ann() -> Registration {
         username: "ann".into(),
         first_name: "Ann".into(),
         password: PASSWORD.into(),
+    }
+}
+
+/// Made by the command line, without a password.
+fn operator(email: &str) -> NewAccount {
+    NewAccount {
+        email: email.into(),
+        email_verified: true,
+        username: "boss".into(),
+        first_name: String::new(),
+        password: None,
+        staff: true,
     }
 }
 
@@ -63,6 +76,11 @@ impl Bench {
             other => panic!("not refused: {other:?}"),
         }
     }
+
+    /// What is kept of the account of this canonical address.
+    async fn kept(&self, email_key: &str) -> Credentials {
+        self.store.credentials(email_key).await.unwrap().unwrap()
+    }
 }
 
 fn faults<const N: usize>(expected: [(&'static str, &str); N]) -> Faults {
@@ -71,7 +89,7 @@ fn faults<const N: usize>(expected: [(&'static str, &str); N]) -> Faults {
 
 #[tokio::test]
 async fn a_stranger_becomes_an_unverified_account_without_rights() {
-    let bench = bench();
+    let bench = bench().await;
     let account = bench.sign_up(ann()).await.unwrap();
     let expected = Account {
         id: account.id,
@@ -88,15 +106,14 @@ async fn a_stranger_becomes_an_unverified_account_without_rights() {
         created_at: Timestamp::from_seconds(1_000),
     };
     assert_eq!(account, expected);
-    let rows = bench.store.rows();
-    assert_eq!(rows[0].account, expected);
-    assert_eq!(rows[0].email_key.as_deref(), Some("ann@example.com"));
-    assert!(rows[0].password_hash.as_deref().unwrap().starts_with("$argon2id$"));
+    let kept = bench.kept("ann@example.com").await;
+    assert_eq!(kept.account, expected);
+    assert!(kept.password_hash.unwrap().starts_with("$argon2id$"));
 }
 
 #[tokio::test]
 async fn outer_spaces_are_trimmed_of_every_field_but_the_password() {
-    let bench = bench();
+    let bench = bench().await;
     let registration = Registration {
         email: " ann@example.com ".into(),
         username: "\tann\n".into(),
@@ -112,7 +129,7 @@ async fn outer_spaces_are_trimmed_of_every_field_but_the_password() {
 
 #[tokio::test]
 async fn the_first_session_is_made_for_the_new_account_and_kept_with_it() {
-    let bench = bench();
+    let bench = bench().await;
     let first: FirstSession = Box::new(|account| NewSession {
         id: SessionId::from_bytes([7; 16]),
         account: account.id,
@@ -126,8 +143,10 @@ async fn the_first_session_is_made_for_the_new_account_and_kept_with_it() {
             access_ttl: Duration::from_secs(1),
         },
     });
-    bench.accounts.register(ann(), Some(first)).await.unwrap();
-    assert_eq!(bench.store.rows()[0].first_session, Some(SessionId::from_bytes([7; 16])));
+    let (account, start) = bench.accounts.register(ann(), Some(first)).await.unwrap();
+    let session = bench.store.session(SessionId::from_bytes([7; 16])).await.unwrap().unwrap();
+    assert_eq!(session.account, account.id);
+    assert_eq!(start.unwrap().session, session);
 
     let never: FirstSession = Box::new(|_| panic!("called for an account that was not made"));
     assert!(bench.accounts.register(ann(), Some(never)).await.is_err());
@@ -135,7 +154,7 @@ async fn the_first_session_is_made_for_the_new_account_and_kept_with_it() {
 
 #[tokio::test]
 async fn all_wrong_fields_are_told_at_once_and_nothing_is_hashed() {
-    let bench = bench();
+    let bench = bench().await;
     let registration = Registration {
         email: "ann@".into(),
         username: " ".into(),
@@ -151,12 +170,12 @@ async fn all_wrong_fields_are_told_at_once_and_nothing_is_hashed() {
     ]);
     assert_eq!(bench.refused(registration).await, expected);
     assert_eq!(bench.hasher.computed(), 0);
-    assert!(bench.store.rows().is_empty());
+    assert_eq!(bench.store.all_accounts().await, []);
 }
 
 #[tokio::test]
 async fn a_draft_is_judged_by_the_fields_it_has() {
-    let bench = bench();
+    let bench = bench().await;
     assert_eq!(bench.accounts.faults(Draft::default()).await.unwrap(), []);
     let short = Secret::from("x7$Kq-2");
     let draft = Draft { username: Some("ann"), password: Some(&short), ..Draft::default() };
@@ -166,14 +185,14 @@ async fn a_draft_is_judged_by_the_fields_it_has() {
 
 #[tokio::test]
 async fn a_password_made_of_the_persons_own_names_is_refused() {
-    let bench = bench();
+    let bench = bench().await;
     let registration = Registration { username: "wonderland".into(), password: "Wonderland1".into(), ..ann() };
     assert_eq!(bench.refused(registration).await, faults([("password", "This password is too common.")]));
 }
 
 #[tokio::test]
 async fn an_address_is_taken_in_every_spelling_of_it() {
-    let bench = bench();
+    let bench = bench().await;
     bench.sign_up(Registration { email: "ann@bücher.example".into(), ..ann() }).await.unwrap();
     let hashes = bench.hasher.computed();
     for email in ["ann@bücher.example", "ANN@BÜCHER.example", "ann@xn--bcher-kva.example", " ann@bu\u{308}cher.example"]
@@ -188,35 +207,26 @@ async fn an_address_is_taken_in_every_spelling_of_it() {
 
 #[tokio::test]
 async fn the_slower_of_two_sign_ups_at_once_hears_that_the_address_is_taken() {
-    let bench = bench();
-    bench.sign_up(ann()).await.unwrap();
-    bench.store.behind.store(true, Ordering::Relaxed);
+    let bench = bench().await;
     let expected = faults([("email", "account with this email already exists.")]);
-    assert_eq!(bench.refused(ann()).await, expected);
-    assert_eq!(bench.store.rows().len(), 1);
+    let (refused, made) = bench.store.race(bench.refused(ann()), bench.sign_up(ann())).await;
+    assert_eq!(refused, expected);
+    assert_eq!(bench.store.all_accounts().await, [made.unwrap()]);
 }
 
 #[tokio::test]
 async fn closed_registration_lets_operators_in_alone() {
-    let bench = bench_with(Arc::default(), false, 1);
+    let bench = bench_with(TestStore::fresh().await, false, 1);
     assert!(matches!(bench.sign_up(ann()).await, Err(RegisterError::Closed)));
     assert!(matches!(bench.accounts.faults(Draft::default()).await, Err(RegisterError::Closed)));
-    let new = NewAccount {
-        email: "boss@example.com".into(),
-        email_verified: true,
-        username: "boss".into(),
-        first_name: String::new(),
-        password: None,
-        staff: true,
-    };
-    let account = bench.accounts.create(new).await.unwrap();
+    let account = bench.accounts.create(operator("boss@example.com")).await.unwrap();
     assert!(account.staff && account.email_verified && account.first_name.is_empty());
     assert_eq!(bench.failure("boss@example.com", PASSWORD).await, SignInFailure::Password);
 }
 
 #[tokio::test]
 async fn one_signs_in_by_any_spelling_of_the_address_and_either_form_of_the_password() {
-    let bench = bench();
+    let bench = bench().await;
     let registration = Registration { password: "caf\u{e9}-crème-7".into(), ..ann() };
     let account = bench.sign_up(registration).await.unwrap();
     for email in ["Ann@Example.com", "ann@EXAMPLE.COM", "  ann@example.com"] {
@@ -226,18 +236,13 @@ async fn one_signs_in_by_any_spelling_of_the_address_and_either_form_of_the_pass
 
 #[tokio::test]
 async fn every_refused_sign_in_costs_one_hash() {
-    let bench = bench();
+    let bench = bench().await;
     let inactive = bench.sign_up(Registration { email: "inactive@example.com".into(), ..ann() }).await.unwrap();
     bench.accounts.change(inactive.id, AccountChange::Active(false)).await.unwrap();
-    let passwordless = bench.sign_up(Registration { email: "none@example.com".into(), ..ann() }).await.unwrap();
+    bench.accounts.create(operator("none@example.com")).await.unwrap();
     let broken = bench.sign_up(Registration { email: "broken@example.com".into(), ..ann() }).await.unwrap();
-    for row in bench.store.rows().iter_mut() {
-        if row.account.id == passwordless.id {
-            row.password_hash = None;
-        } else if row.account.id == broken.id {
-            row.password_hash = Some("pbkdf2_sha256$1$salt$hash".into());
-        }
-    }
+    let foreign = AccountChange::Password("pbkdf2_sha256$1$salt$hash".into());
+    bench.accounts.change(broken.id, foreign).await.unwrap();
     bench.sign_up(ann()).await.unwrap();
 
     let long = "x".repeat(1_000_000);
@@ -263,7 +268,7 @@ async fn every_refused_sign_in_costs_one_hash() {
 
 #[tokio::test]
 async fn a_username_or_an_id_is_no_login() {
-    let bench = bench();
+    let bench = bench().await;
     let account = bench.sign_up(ann()).await.unwrap();
     assert_eq!(bench.failure("ann", PASSWORD).await, SignInFailure::Unknown);
     assert_eq!(bench.failure(&account.id.to_string(), PASSWORD).await, SignInFailure::Unknown);
@@ -271,18 +276,19 @@ async fn a_username_or_an_id_is_no_login() {
 
 #[tokio::test]
 async fn an_outdated_hash_is_replaced_at_sign_in_and_no_epoch_moves() {
-    let store: Arc<FakeStore> = Arc::default();
+    let store = TestStore::fresh().await;
     let account = bench_with(store.clone(), true, 1).sign_up(ann()).await.unwrap();
     let today = bench_with(store, true, 2);
-    let old = today.store.rows()[0].password_hash.clone().unwrap();
+    let old = today.kept("ann@example.com").await.password_hash;
 
     assert_eq!(today.failure("ann@example.com", "wrong").await, SignInFailure::Password);
-    assert_eq!(today.store.rows()[0].password_hash.as_ref(), Some(&old), "only its owner renews a hash");
+    assert_eq!(today.kept("ann@example.com").await.password_hash, old, "only its owner renews a hash");
 
     assert_eq!(today.sign_in("ann@example.com", PASSWORD).await.unwrap(), account);
-    let new = today.store.rows()[0].password_hash.clone().unwrap();
+    let renewed = today.kept("ann@example.com").await;
+    let new = renewed.password_hash.unwrap();
     assert!(new.contains("m=64,t=2,p=1"), "{new}");
-    assert_eq!(today.store.rows()[0].account.epoch, account.epoch);
+    assert_eq!(renewed.account.epoch, account.epoch);
 
     let before = today.hasher.computed();
     today.sign_in("ann@example.com", PASSWORD).await.unwrap();
@@ -291,9 +297,9 @@ async fn an_outdated_hash_is_replaced_at_sign_in_and_no_epoch_moves() {
 
 #[tokio::test]
 async fn a_store_that_fails_is_never_a_wrong_password() {
-    let bench = bench();
+    let bench = bench().await;
     bench.sign_up(ann()).await.unwrap();
-    bench.store.down.store(true, Ordering::Relaxed);
+    bench.store.close().await;
     assert!(matches!(bench.sign_in("ann@example.com", PASSWORD).await, Err(SignInError::Store(_))));
     let other = Registration { email: "bob@example.com".into(), ..ann() };
     assert!(matches!(bench.sign_up(other).await, Err(RegisterError::Store(_))));
@@ -305,7 +311,7 @@ async fn a_store_that_fails_is_never_a_wrong_password() {
 
 #[tokio::test]
 async fn an_operator_finds_accounts_by_address_or_id() {
-    let bench = bench();
+    let bench = bench().await;
     let account = bench.sign_up(ann()).await.unwrap();
     for name in ["ann@example.com", " ANN@example.com ", &account.id.to_string()] {
         assert_eq!(bench.accounts.find(name).await.unwrap(), account);
@@ -317,7 +323,7 @@ async fn an_operator_finds_accounts_by_address_or_id() {
 
 #[tokio::test]
 async fn a_new_password_follows_the_rules_of_sign_up_and_ends_the_old_one() {
-    let bench = bench();
+    let bench = bench().await;
     let account = bench.sign_up(ann()).await.unwrap();
     let weak = bench.accounts.set_password(account.id, "password123".into()).await;
     match weak {

@@ -4,10 +4,9 @@ use super::*;
 use crate::{
     change_log::Change,
     model::{Epoch, SessionId},
-    store::KeyStore,
+    store::{KeyStore, testing::TestStore},
     token::{
         Claim, RefreshTokens,
-        fake_store::FakeStore,
         fixture::{NOW, PROFILE, master, ring, settings, start},
     },
 };
@@ -15,7 +14,7 @@ use crate::{
 const MIB: u64 = 1 << 20;
 
 struct Bench {
-    store: Arc<FakeStore>,
+    store: Arc<TestStore>,
     keys: Arc<KeyRing>,
     changes: Arc<View>,
     clock: Clock,
@@ -23,7 +22,7 @@ struct Bench {
 }
 
 async fn bench_with_cache(bytes: u64) -> Bench {
-    let store = Arc::default();
+    let store = TestStore::fresh().await;
     let keys = Arc::new(ring(&store, settings(&PROFILE)).await);
     let (changes, clock) = (Arc::new(View::default()), Clock::manual(NOW));
     let identity = identity::Settings {
@@ -251,7 +250,7 @@ async fn a_revoked_key_voids_cached_tokens() {
     let bench = bench().await;
     let (token, _) = bench.token(1);
     principal(bench.bearer(&token));
-    bench.store.delete_key(&bench.store.kept()[0].kid).await.unwrap();
+    bench.store.delete_key(&bench.store.keys().await.unwrap()[0].kid).await.unwrap();
     bench.keys.refresh(NOW).await.unwrap();
     assert_eq!(rejection(&bench.bearer(&token)), Rejection::Invalid);
     assert_eq!(bench.authenticator.cached_bytes(), 0);

@@ -185,17 +185,17 @@ fn explain(error: ChangeError, given: &str) -> anyhow::Error {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, atomic::Ordering};
+    use std::sync::Arc;
 
     use clap::Parser;
 
     use super::*;
     use crate::{
-        account::{List, Settings, fake::FakeStore},
+        account::{List, Settings},
         clock::{Clock, Timestamp},
         model::Epoch,
         password::{self, Hasher},
-        store::StoreError,
+        store::{ChangeStore, StoreError, testing::TestStore},
     };
 
     const PASSWORD: &str = "correct-horse-7";
@@ -207,12 +207,12 @@ mod tests {
     }
 
     struct Bench {
-        store: Arc<FakeStore>,
+        store: Arc<TestStore>,
         accounts: Accounts,
     }
 
-    fn bench() -> Bench {
-        let store: Arc<FakeStore> = Arc::default();
+    async fn bench() -> Bench {
+        let store = TestStore::fresh().await;
         let costs = password::Settings { memory_kib: 64, iterations: 1, parallelism: 1, max_concurrent: 1, queue: 8 };
         let settings = Settings { registration: false, sign_in_after_registration: true, list: List::Staff };
         let hasher = Arc::new(Hasher::new(costs).unwrap());
@@ -231,24 +231,23 @@ mod tests {
 
         async fn told(&self, line: &str) -> String {
             let told = self.run(line, PASSWORD).await.unwrap();
-            let id = self.store.rows()[0].account.id.to_string();
-            told.replace(&id, "ID")
+            told.replace(&self.account().await.id.to_string(), "ID")
         }
 
         async fn refused(&self, line: &str, password: &str) -> String {
             self.run(line, password).await.unwrap_err().to_string()
         }
 
-        fn account(&self) -> Account {
-            self.store.rows()[0].account.clone()
+        async fn account(&self) -> Account {
+            self.store.all_accounts().await.remove(0)
         }
     }
 
     #[tokio::test]
     async fn an_account_is_made_while_strangers_may_not_sign_up() {
-        let bench = bench();
+        let bench = bench().await;
         assert_eq!(bench.told("account create Ada@example.com").await, "Made Ada@example.com (ID).\n");
-        let account = bench.account();
+        let account = bench.account().await;
         assert_eq!((account.username.as_str(), account.first_name.as_str()), ("Ada", ""));
         assert!(!account.staff && !account.email_verified && account.active);
         assert!(bench.accounts.sign_in("ada@example.com", PASSWORD.into()).await.is_ok());
@@ -256,17 +255,17 @@ mod tests {
 
     #[tokio::test]
     async fn an_account_is_made_as_it_was_asked_for() {
-        let bench = bench();
+        let bench = bench().await;
         let line = "account create ada@example.com --staff --verified --username countess --first-name Ada";
         assert_eq!(bench.told(line).await, "Made ada@example.com (ID), staff.\n");
-        let account = bench.account();
+        let account = bench.account().await;
         assert_eq!((account.username.as_str(), account.first_name.as_str()), ("countess", "Ada"));
         assert!(account.staff && account.email_verified);
     }
 
     #[tokio::test]
     async fn what_is_wrong_with_a_new_account_is_told_at_once() {
-        let bench = bench();
+        let bench = bench().await;
         assert_eq!(
             bench.refused("account create ada@ --username x", "password").await,
             "nothing was changed:\n  email: Enter a valid email address.\n  password: This password is too common."
@@ -287,14 +286,14 @@ mod tests {
 
     #[tokio::test]
     async fn accounts_are_changed_by_address_or_id_and_told_when_they_were_so_already() {
-        let bench = bench();
+        let bench = bench().await;
         bench.told("account create ada@example.com").await;
-        let id = bench.account().id;
+        let id = bench.account().await.id;
         let by_id = format!("account promote {id}");
         assert_eq!(bench.told(&by_id).await, "ada@example.com (ID) is staff now. Its next refresh says so.\n");
         assert_eq!(bench.told("account promote ada@example.com").await, "ada@example.com (ID) is staff already.\n");
-        assert!(bench.account().staff);
-        assert_eq!(bench.account().epoch, Epoch(1));
+        assert!(bench.account().await.staff);
+        assert_eq!(bench.account().await.epoch, Epoch(1));
 
         let line = "account deactivate ADA@example.com";
         assert_eq!(bench.told(line).await, "ada@example.com (ID) is inactive now. Its sessions have ended.\n");
@@ -308,7 +307,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_new_password_replaces_the_old_one() {
-        let bench = bench();
+        let bench = bench().await;
         bench.told("account create ada@example.com").await;
         let told = bench.run("account set-password ada@example.com", "another-horse-8").await.unwrap();
         assert!(told.contains("has the new password"), "{told}");
@@ -322,7 +321,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_unknown_account_is_told_before_a_password_is_asked_for() {
-        let bench = bench();
+        let bench = bench().await;
         let command = Cli::try_parse_from(["account", "set-password", "bob@example.com"]).ok().unwrap().command;
         let never = |_: &str, _| -> anyhow::Result<Secret> { panic!("asked for the password of nobody") };
         let error = run(command, &bench.accounts, never, &mut Vec::new()).await.unwrap_err().to_string();
@@ -334,8 +333,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_store_out_of_reach_can_be_told_from_a_mistake() {
-        let bench = bench();
-        bench.store.down.store(true, Ordering::Relaxed);
+        let bench = bench().await;
+        bench.store.close().await;
         let lines = ["create ada@example.com", "promote ada@example.com", "set-password ada@example.com"];
         for line in lines {
             let error = bench.run(&format!("account {line}"), PASSWORD).await.unwrap_err();

@@ -203,15 +203,10 @@ fn row(id: &ClientId, confidential: bool, grants: &str, scopes: &Scope, from: &s
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::Ordering;
-
     use clap::Parser;
 
     use super::*;
-    use crate::{
-        account::fake::FakeStore,
-        store::{ClientStore, StoreError},
-    };
+    use crate::store::{ChangeStore, ClientStore, StoreError, testing::TestStore};
 
     #[derive(Parser)]
     struct Cli {
@@ -237,7 +232,7 @@ mod tests {
         }
     }
 
-    async fn run_line(store: &FakeStore, configured: &[Settings], line: &str, input: &str) -> anyhow::Result<String> {
+    async fn run_line(store: &TestStore, configured: &[Settings], line: &str, input: &str) -> anyhow::Result<String> {
         let command = Cli::try_parse_from(line.split(' '))?.command;
         let mut out = Vec::new();
         let ask = |_: &str, _: bool| Ok(Secret::from(input));
@@ -247,7 +242,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_new_client_gets_a_secret_that_is_shown_once_and_kept_as_its_mac() {
-        let store = FakeStore::default();
+        let store = TestStore::fresh().await;
         let told = run_line(&store, &[], "client create batch", "").await.unwrap();
         let secret = told.lines().find_map(|line| line.strip_prefix("client_secret: ")).unwrap();
         assert!(told.starts_with("client_id: batch\n"));
@@ -264,7 +259,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_public_client_has_no_secret() {
-        let store = FakeStore::default();
+        let store = TestStore::fresh().await;
         let line =
             "client create mobile --public --grant refresh_token --grant convert_token,refresh_token --scope read";
         assert_eq!(run_line(&store, &[], line, "").await.unwrap(), "client_id: mobile\n");
@@ -276,7 +271,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_given_secret_is_kept_and_not_repeated() {
-        let store = FakeStore::default();
+        let store = TestStore::fresh().await;
         let line = "client create batch --secret-stdin";
         let told = run_line(&store, &[], line, "a secret of some length").await.unwrap();
         assert_eq!(told, "client_id: batch\n");
@@ -292,7 +287,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_id_is_used_once_in_configuration_and_store_together() {
-        let store = FakeStore::default();
+        let store = TestStore::fresh().await;
         let error = run_line(&store, &[web()], "client create web", "").await.unwrap_err().to_string();
         assert!(error.starts_with("the configuration has a client web"), "{error}");
         run_line(&store, &[web()], "client create batch", "").await.unwrap();
@@ -303,7 +298,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_list_shows_what_each_client_may_do_and_where_it_is_from() {
-        let store = FakeStore::default();
+        let store = TestStore::fresh().await;
         assert!(run_line(&store, &[], "client list", "").await.unwrap().starts_with("There are no clients."));
         run_line(&store, &[], "client create web --public", "").await.unwrap();
         run_line(&store, &[], "client create batch --grant password --scope read", "").await.unwrap();
@@ -336,8 +331,8 @@ web     public        password refresh_token                read write  store (h
 
     #[tokio::test]
     async fn a_store_out_of_reach_can_be_told_from_a_mistake() {
-        let store = FakeStore::default();
-        store.down.store(true, Ordering::Relaxed);
+        let store = TestStore::fresh().await;
+        store.close().await;
         for line in ["client create batch", "client list"] {
             let error = run_line(&store, &[], line, "").await.unwrap_err();
             assert!(error.downcast_ref::<StoreError>().is_some(), "{line}: {error}");

@@ -1,7 +1,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
-use crate::{store::ChangeStore, token::fake_store::FakeStore};
+use crate::store::{ChangeStore, testing::TestStore};
 
 const TEXT: &str = "0123456789abcdef0123456789abcdef";
 
@@ -55,17 +55,17 @@ fn a_client_secret_matches_its_own_mac_only() {
 
 #[tokio::test]
 async fn a_given_secret_claims_an_empty_store_and_opens_it_again() {
-    let store = FakeStore::default();
-    let (_, deployment) = open(&given(TEXT), &store).await.unwrap();
-    let (_, again) = open(&given(TEXT), &store).await.unwrap();
+    let store = TestStore::fresh().await;
+    let (_, deployment) = open(&given(TEXT), &*store).await.unwrap();
+    let (_, again) = open(&given(TEXT), &*store).await.unwrap();
     assert_eq!(deployment, again);
 }
 
 #[tokio::test]
 async fn another_secret_does_not_open_a_claimed_store() {
-    let store = FakeStore::default();
-    open(&given(TEXT), &store).await.unwrap();
-    let refused = open(&given("another secret of thirty-two bytes"), &store).await;
+    let store = TestStore::fresh().await;
+    open(&given(TEXT), &*store).await.unwrap();
+    let refused = open(&given("another secret of thirty-two bytes"), &*store).await;
     assert!(matches!(refused, Err(OpenError::Mismatch(_))));
 }
 
@@ -73,25 +73,25 @@ async fn another_secret_does_not_open_a_claimed_store() {
 async fn the_first_start_makes_a_private_file_that_the_second_start_reads() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("master.secret");
-    let store = FakeStore::default();
-    let (master, deployment) = open(&Source::File(path.clone()), &store).await.unwrap();
+    let store = TestStore::fresh().await;
+    let (master, deployment) = open(&Source::File(path.clone()), &*store).await.unwrap();
     assert!(master.fits(&deployment));
     let metadata = std::fs::metadata(&path).unwrap();
     assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
     let text = std::fs::read_to_string(&path).unwrap();
     assert!(text.trim().len() >= MIN_BYTES);
-    open(&Source::File(path), &store).await.unwrap();
+    open(&Source::File(path), &*store).await.unwrap();
     // The same text given in the configuration is the same secret.
-    open(&given(&text), &store).await.unwrap();
+    open(&given(&text), &*store).await.unwrap();
 }
 
 #[tokio::test]
 async fn an_absent_file_beside_a_claimed_store_is_an_error_and_makes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("master.secret");
-    let store = FakeStore::default();
-    open(&given(TEXT), &store).await.unwrap();
-    let refused = open(&Source::File(path.clone()), &store).await;
+    let store = TestStore::fresh().await;
+    open(&given(TEXT), &*store).await.unwrap();
+    let refused = open(&Source::File(path.clone()), &*store).await;
     assert!(matches!(refused, Err(OpenError::Missing(_))));
     assert!(!path.exists());
 }
@@ -101,8 +101,8 @@ async fn a_file_too_short_is_refused_and_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("master.secret");
     std::fs::write(&path, "short\n").unwrap();
-    let store = FakeStore::default();
-    let refused = open(&Source::File(path.clone()), &store).await;
+    let store = TestStore::fresh().await;
+    let refused = open(&Source::File(path.clone()), &*store).await;
     assert!(matches!(refused, Err(OpenError::TooShort { length: 5, .. })));
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "short\n");
     assert!(store.deployment().await.unwrap().is_none(), "the store was not claimed");
@@ -110,9 +110,9 @@ async fn a_file_too_short_is_refused_and_left_alone() {
 
 #[tokio::test]
 async fn nodes_that_claim_at_once_agree_on_one_deployment_when_they_share_the_secret() {
-    let store = FakeStore::default();
+    let store = TestStore::fresh().await;
     let source = given(TEXT);
-    let (one, two) = tokio::join!(open(&source, &store), open(&source, &store));
+    let (one, two) = store.race(open(&source, &*store), open(&source, &*store)).await;
     assert_eq!(one.unwrap().1, two.unwrap().1);
 }
 
@@ -120,9 +120,9 @@ async fn nodes_that_claim_at_once_agree_on_one_deployment_when_they_share_the_se
 async fn the_node_that_loses_a_claim_with_a_secret_of_its_own_says_so_and_leaves_no_file() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("master.secret");
-    let store = FakeStore::default();
+    let store = TestStore::fresh().await;
     let (given, file) = (given(TEXT), Source::File(path.clone()));
-    let (winner, loser) = tokio::join!(open(&given, &store), open(&file, &store));
+    let (loser, winner) = store.race(open(&file, &*store), open(&given, &*store)).await;
     assert!(winner.is_ok());
     assert!(matches!(loser, Err(OpenError::Mismatch(_))));
     assert!(!path.exists());
@@ -132,8 +132,8 @@ async fn the_node_that_loses_a_claim_with_a_secret_of_its_own_says_so_and_leaves
 async fn a_store_out_of_reach_makes_no_file() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("master.secret");
-    let store = FakeStore::default();
-    store.fail(true);
-    assert!(matches!(open(&Source::File(path.clone()), &store).await, Err(OpenError::Store(_))));
+    let store = TestStore::fresh().await;
+    store.close().await;
+    assert!(matches!(open(&Source::File(path.clone()), &*store).await, Err(OpenError::Store(_))));
     assert!(!path.exists());
 }

@@ -2,14 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Algorithm, Claim, KeyRing, Settings, fake_store::FakeStore};
+use super::{Algorithm, Claim, KeyRing, Settings};
 use crate::{
     clock::Timestamp,
     master::Master,
     model::{Account, AccountId, ClientId, Epoch, Scope, SessionId},
     secret::Secret,
     session::Session,
-    store::SessionStart,
+    store::{SessionStart, testing::TestStore},
 };
 
 /// When the tests take place.
@@ -45,7 +45,7 @@ pub(crate) fn master() -> Master {
 }
 
 /// A ring over `store`, opened at [`NOW`].
-pub(crate) async fn ring(store: &Arc<FakeStore>, settings: Settings) -> KeyRing {
+pub(crate) async fn ring(store: &Arc<TestStore>, settings: Settings) -> KeyRing {
     KeyRing::open(Arc::clone(store) as _, &master(), settings, NOW).await.unwrap()
 }
 

@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     secret::Secret,
+    store::testing::TestStore,
     token::{
         Algorithm, Handle, MAX_TOKEN_BYTES, RefreshTokens, claims,
-        fake_store::FakeStore,
         fixture::{NOW, PROFILE, master, ring, settings, start},
         jws,
     },
@@ -25,7 +25,7 @@ struct Case {
 async fn case_of(algorithm: Algorithm) -> Case {
     let settings = Settings { algorithm, ..settings(&PROFILE) };
     let claims = Claims::of(&start(), &settings);
-    let ring = ring(&Arc::default(), settings).await;
+    let ring = ring(&TestStore::fresh().await, settings).await;
     let key = Arc::clone(&ring.set.load().keys[0]);
     let token = ring.sign(&claims, NOW).unwrap();
     Case { ring, key, claims, token }
@@ -322,9 +322,8 @@ async fn deeply_nested_json_is_refused_and_not_followed() {
 #[tokio::test]
 async fn another_deployment_under_its_own_master_is_a_stranger() {
     let case = case().await;
-    let store: Arc<FakeStore> = Arc::default();
     let other = Master::new(&Secret::from("another secret of thirty-two bytes")).unwrap();
-    let elsewhere = KeyRing::open(store, &other, settings(&[]), NOW).await.unwrap();
+    let elsewhere = KeyRing::open(TestStore::fresh().await, &other, settings(&[]), NOW).await.unwrap();
     assert_eq!(elsewhere.verify(&case.token, NOW), Err(Invalid::UnknownKey));
     assert!(claims::unverified_expiry(&case.claims.to_json()).is_some());
 }

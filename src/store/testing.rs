@@ -1,0 +1,120 @@
+//! A store for the tests of what uses one: the real one, on a file of its own.
+
+use std::{
+    pin::pin,
+    sync::{Arc, Mutex},
+};
+
+use async_trait::async_trait;
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+
+use super::{
+    sql::{Role, SqlStore},
+    *,
+};
+
+pub(crate) struct TestStore {
+    pub sql: SqlStore,
+    /// For the next call: whom it tells that its answer is there, and whose word it awaits before it gives it.
+    pause: Mutex<Option<(oneshot::Sender<()>, oneshot::Receiver<()>)>>,
+    _directory: TempDir,
+}
+
+impl TestStore {
+    /// A store with nothing in it.
+    pub async fn fresh() -> Arc<Self> {
+        let directory = TempDir::new().unwrap();
+        let path = directory.path().join("passgate.db");
+        let sql = SqlStore::open(&path, contract::clock(), Arc::default(), Role::Serve).await.unwrap();
+        Arc::new(Self { sql, pause: Mutex::default(), _directory: directory })
+    }
+
+    /// All accounts.
+    pub async fn all_accounts(&self) -> Vec<Account> {
+        self.sql.accounts(None, u32::MAX).await.unwrap()
+    }
+
+    /// Two at once, of which the `slower` acts on what it looked up before the `faster` did all of its work.
+    pub async fn race<S, F>(&self, slower: impl Future<Output = S>, faster: impl Future<Output = F>) -> (S, F) {
+        let ((looked, has_looked), (go, may_go)) = (oneshot::channel(), oneshot::channel());
+        *self.pause.lock().unwrap() = Some((looked, may_go));
+        let mut slower = pin!(slower);
+        tokio::select! {
+            _ = &mut slower => panic!("it looked nothing up"),
+            looked = has_looked => looked.unwrap(),
+        }
+        let faster = faster.await;
+        go.send(()).unwrap();
+        (slower.await, faster)
+    }
+
+    async fn pause(&self) {
+        let pause = self.pause.lock().unwrap().take();
+        if let Some((looked, may_go)) = pause {
+            looked.send(()).unwrap();
+            may_go.await.unwrap();
+        }
+    }
+}
+
+macro_rules! delegate {
+    ($($part:ident {
+        $(fn $call:ident(&self $(, $argument:ident: $given:ty)*) -> $answer:ty;)*
+    })*) => {
+        $(
+            #[async_trait]
+            impl $part for TestStore {
+                $(
+                    async fn $call(&self $(, $argument: $given)*) -> $answer {
+                        let answer = self.sql.$call($($argument),*).await;
+                        self.pause().await;
+                        answer
+                    }
+                )*
+            }
+        )*
+    };
+}
+
+delegate! {
+    AccountStore {
+        fn insert_account(
+            &self,
+            account: &Account,
+            email_key: Option<&str>,
+            password_hash: Option<&str>,
+            session: Option<&NewSession>
+        ) -> Result<InsertAccount, StoreError>;
+        fn account(&self, id: AccountId) -> Result<Option<Account>, StoreError>;
+        fn credentials(&self, email_key: &str) -> Result<Option<Credentials>, StoreError>;
+        fn accounts(&self, after: Option<AccountId>, limit: u32) -> Result<Vec<Account>, StoreError>;
+        fn change_account(&self, id: AccountId, change: &AccountChange) -> Result<Option<Account>, StoreError>;
+        fn replace_password_hash(&self, id: AccountId, current: &str, new: &str) -> Result<bool, StoreError>;
+    }
+    SessionStore {
+        fn create_session(&self, session: &NewSession) -> Result<Option<SessionStart>, StoreError>;
+        fn rotate_session(&self, presented: &Presented, rules: &Rules) -> Result<Rotation, StoreError>;
+        fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError>;
+        fn end_session(&self, id: SessionId) -> Result<bool, StoreError>;
+        fn sweep_expired(&self, rules: &Rules, limit: u32) -> Result<u64, StoreError>;
+    }
+    ClientStore {
+        fn insert_client(&self, client: &StoredClient) -> Result<bool, StoreError>;
+        fn clients(&self) -> Result<Vec<StoredClient>, StoreError>;
+    }
+    KeyStore {
+        fn keys(&self) -> Result<Vec<StoredKey>, StoreError>;
+        fn insert_key(&self, key: &StoredKey, known: &[String]) -> Result<bool, StoreError>;
+        fn delete_key(&self, kid: &str) -> Result<bool, StoreError>;
+    }
+    ChangeStore {
+        fn read_changes(&self, cursor: Option<Cursor>) -> Result<Changes, StoreError>;
+        fn wait_for_changes(&self) -> ();
+        fn reapply_changes(&self, changes: &[Change]) -> Result<(), StoreError>;
+        fn deployment(&self) -> Result<Option<Deployment>, StoreError>;
+        fn claim_deployment(&self, deployment: &Deployment) -> Result<Deployment, StoreError>;
+        fn ping(&self) -> Result<(), StoreError>;
+        fn close(&self) -> ();
+    }
+}
