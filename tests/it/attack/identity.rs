@@ -111,7 +111,7 @@ async fn forwarded_headers_of_a_stranger_are_replaced() {
         ("X-Forwarded-For", "6.6.6.6"),
         ("X-Forwarded-Proto", "https"),
         ("X-Forwarded-Host", "evil.example"),
-        ("X-Forwarded-Port", "666"),
+        ("X-Forwarded-Port", "zzz"),
         ("X-Forwarded-Prefix", "/evil"),
         ("X-Real-IP", "6.6.6.6"),
         ("Forwarded", "for=6.6.6.6;host=evil.example"),
@@ -125,7 +125,7 @@ async fn forwarded_headers_of_a_stranger_are_replaced() {
     ];
     assert_eq!(gateway.send("GET", "/public/a", &forged, b"").await.status, 200);
     let seen = gateway.upstream.only();
-    for trace in ["6.6.6.6", "evil", "666", "DELETE"] {
+    for trace in ["6.6.6.6", "evil", "zzz", "DELETE"] {
         assert!(!seen.head.contains(trace), "{trace} in\n{}", seen.head);
     }
     assert_eq!(seen.header("X-Forwarded-For"), Some("127.0.0.1"));
