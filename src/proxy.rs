@@ -280,9 +280,15 @@ impl ProxyHttp for Gateway {
         &self,
         _: &mut Session,
         body: &mut Option<Bytes>,
-        _: bool,
+        end: bool,
         ctx: &mut RequestContext,
     ) -> Result<()> {
+        // An HTTP/2 body may end in an empty frame. As a chunk it would end the body by itself, and the end that
+        // pingora writes after it would be read as the start of the next request on that connection.
+        body.take_if(|body| end && body.is_empty());
+        if end {
+            ctx.body.end();
+        }
         let bytes = body.as_ref().map_or(0, Bytes::len);
         ctx.body.take(bytes, self.max_body, Instant::now()).map_err(|answer| {
             let error = Error::new_down(ErrorType::HTTPStatus(answer.status.as_u16()));
@@ -367,10 +373,12 @@ impl ProxyHttp for Gateway {
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut RequestContext) -> FailToProxy {
-        let answer = ctx.refused.take().or_else(|| failure::answer(error));
+        let answer = ctx.refused.take().or_else(|| failure::answer(error, &ctx.body));
         let error_code = answer.as_ref().map_or(0, |answer| answer.status.as_u16());
         if let Some(answer) = answer {
-            failure::log(error, ctx, &self.upstreams);
+            if answer.status.is_server_error() {
+                failure::log(error, ctx, &self.upstreams);
+            }
             if session.response_written().is_none() {
                 self.answer(session, ctx, &answer.closing()).await;
             } else {

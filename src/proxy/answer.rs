@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use pingora::{Result, http::ResponseHeader, protocols::http::ServerSession};
 
 use crate::{authn::Rejection, hygiene::Refusal};
@@ -66,7 +66,8 @@ impl Answer {
             session.set_keepalive(None);
         }
         session.write_response_header(Box::new(head)).await?;
-        // The body of an answer to HEAD is suppressed below us.
+        // On HTTP/1 it would be suppressed below us, on HTTP/2 it would not.
+        let body = if session.req_header().method == Method::HEAD { Bytes::new() } else { body };
         session.write_response_body(body, true).await
     }
 }

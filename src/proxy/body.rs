@@ -17,6 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct BodyGauge {
     seen: u64,
     since: Option<Instant>,
+    ended: bool,
 }
 
 /// Refuses a body announced as longer than `max`, before anything is sent upstream.
@@ -26,6 +27,16 @@ pub fn announced(headers: &HeaderMap, max: u64) -> Result<(), Answer> {
 }
 
 impl BodyGauge {
+    /// Takes note of the end.
+    pub const fn end(&mut self) {
+        self.ended = true;
+    }
+
+    /// Whether the client is still to send the end.
+    pub const fn is_awaited(&self) -> bool {
+        !self.ended
+    }
+
     /// Takes note of a chunk.
     pub fn take(&mut self, bytes: usize, max: u64, now: Instant) -> Result<(), Answer> {
         self.seen = self.seen.saturating_add(bytes as u64);

@@ -155,6 +155,10 @@ async fn respond(
     frame(&mut head, body.size_hint().exact(), session)?;
     decorate(&mut head);
     session.write_response_header(Box::new(head)).await?;
+    if session.req_header().method == Method::HEAD {
+        // HTTP/2 would send what a handler has not left out.
+        body = Body::empty();
+    }
     while let Some(frame) = drive(body.frame(), session, feed).await {
         let frame = frame.or_err(ErrorType::InternalError, "response body")?;
         if let Ok(data) = frame.into_data() {

@@ -5,15 +5,18 @@ use std::borrow::Cow;
 use http::StatusCode;
 use pingora::{Error, ErrorSource, ErrorType};
 
-use super::{Answer, RequestContext};
+use super::{Answer, RequestContext, body::BodyGauge};
 use crate::{route::NoRoute, upstream::Upstreams};
 
-/// The answer to a request that failed on its way; `None` when the client is gone.
-pub fn answer(error: &Error) -> Option<Answer> {
+/// The answer to a request that failed on its way; `None` when the client is gone. An upstream that is silent while
+/// the `body` is awaited waits like us: HTTP/2 bodies have no time-out of their own.
+pub fn answer(error: &Error, body: &BodyGauge) -> Option<Answer> {
     use ErrorType as E;
     let timed_out =
         matches!(error.etype(), E::ConnectTimedout | E::TLSHandshakeTimedout | E::ReadTimedout | E::WriteTimedout);
+    let awaited = Answer::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", "The request body did not arrive.");
     Some(match error.esource() {
+        ErrorSource::Upstream if *error.etype() == E::ReadTimedout && body.is_awaited() => awaited,
         ErrorSource::Upstream if timed_out => {
             Answer::new(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", "The upstream did not answer in time.")
         }
@@ -21,9 +24,7 @@ pub fn answer(error: &Error) -> Option<Answer> {
             Answer::new(StatusCode::BAD_GATEWAY, "upstream_failed", "The upstream could not be reached, or broke off.")
         }
         ErrorSource::Downstream => match error.etype() {
-            E::ReadTimedout => {
-                Answer::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", "The request body did not arrive.")
-            }
+            E::ReadTimedout => awaited,
             E::ReadError | E::WriteError | E::WriteTimedout | E::ConnectionClosed => return None,
             _ => Answer::new(StatusCode::BAD_REQUEST, "malformed", "The request is malformed."),
         },

@@ -2,6 +2,7 @@
 
 mod exhaustion;
 mod framing;
+mod http2;
 mod host;
 mod identity;
 mod path;

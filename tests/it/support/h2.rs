@@ -46,13 +46,24 @@ impl Certificate {
 
     /// One request over HTTP/2.
     pub async fn request(&self, address: SocketAddr, request: http::Request<()>, body: &[u8]) -> Answer {
+        let frames: &[(&[u8], bool)] = if body.is_empty() { &[] } else { &[(body, true)] };
+        self.request_in_frames(address, request, frames).await
+    }
+
+    /// One request with the DATA frames of its body, each with whether it is marked as the last one.
+    pub async fn request_in_frames(
+        &self,
+        address: SocketAddr,
+        request: http::Request<()>,
+        frames: &[(&[u8], bool)],
+    ) -> Answer {
         let tls = self.connect(address, &["h2"]).await;
         let (client, connection) = ::h2::client::handshake(tls).await.expect("an HTTP/2 preface");
         let driver = tokio::spawn(connection);
         let mut client = client.ready().await.expect("a stream");
-        let (response, mut sender) = client.send_request(request, body.is_empty()).expect("a sendable request");
-        if !body.is_empty() {
-            sender.send_data(Bytes::copy_from_slice(body), true).expect("a sendable body");
+        let (response, mut sender) = client.send_request(request, frames.is_empty()).expect("a sendable request");
+        for (frame, last) in frames {
+            sender.send_data(Bytes::copy_from_slice(frame), *last).expect("a sendable body");
         }
         let (head, mut stream) = response.await.expect("a response").into_parts();
         let mut answer = Answer {
