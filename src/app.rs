@@ -238,6 +238,7 @@ impl App {
         let (whoami, whoami_stopped) = watch::channel(false);
         let (whoami_address, _) = whoami::start(whoami_stopped)?;
         let upstreams = Arc::new(Upstreams::open(settings.upstreams, whoami_address).await);
+        let readiness = Arc::new(Readiness::default());
         let gateway = Gateway {
             hygiene: settings.hygiene,
             cors: Cors::new(&settings.cors).map_err(io::Error::other)?,
@@ -251,6 +252,7 @@ impl App {
             metrics: Arc::clone(&metrics),
             max_body: settings.max_body,
             idle_timeout: settings.limits.idle_timeout,
+            readiness: Arc::clone(&readiness),
             disbelief_warned: AtomicBool::new(false),
         };
 
@@ -259,7 +261,6 @@ impl App {
         let upkeep = Upkeep { store: Arc::clone(&store), changes, keys, oauth, rules: settings.sessions, clock };
         upkeep.start(cursor, &mut background);
 
-        let readiness = Arc::new(Readiness::default());
         let pinged = Arc::clone(&store);
         let ping = move || {
             let store = Arc::clone(&pinged);

@@ -131,7 +131,7 @@ pub fn clean(
     let target = target::read(received_target, request)?;
     let host = host::read(settings, request)?;
     let origin = source::read(settings, peer, tls, &request.headers)?;
-    let changes = headers::judge(settings, trusted, &request.headers)?;
+    let changes = headers::judge(settings, trusted, request)?;
     let trace = trace::read(trusted, &request.headers);
 
     target.write(request)?;

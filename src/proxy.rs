@@ -8,6 +8,7 @@ pub mod bridge;
 mod context;
 mod failure;
 mod forward;
+mod relay;
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -20,7 +21,7 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, Version, header};
 use pingora::{
     Error, ErrorType, Result,
     http::{RequestHeader, ResponseHeader},
@@ -38,6 +39,7 @@ use crate::{
     route::{self, Auth, NoRoute, Own, Route, Routes},
     telemetry::{
         self, Access,
+        admin::Readiness,
         metrics::{Metrics, RouteMetrics},
     },
     upstream::Upstreams,
@@ -79,6 +81,8 @@ pub struct Gateway {
     pub max_body: u64,
     /// Longest silence between two reads or writes of a body.
     pub idle_timeout: Duration,
+    /// Whether connections are to be kept.
+    pub readiness: Arc<Readiness>,
     /// Whether a proxy that sends `X-Forwarded-For` without being trusted has been warned of.
     pub disbelief_warned: AtomicBool,
 }
@@ -262,6 +266,9 @@ impl ProxyHttp for Gateway {
         session.set_read_timeout(Some(self.idle_timeout));
         session.set_write_timeout(Some(self.idle_timeout));
         session.set_total_drain_timeout(Some(DRAIN_TIME));
+        // HTTP/1.0 has no interim answers (RFC 9110 section 15.2).
+        let http10 = session.req_header().version == Version::HTTP_10;
+        session.set_ignore_info_resp(http10);
         Ok(())
     }
 
@@ -361,11 +368,16 @@ impl ProxyHttp for Gateway {
 
     async fn response_filter(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         response: &mut ResponseHeader,
         ctx: &mut RequestContext,
     ) -> Result<()> {
+        if self.readiness.is_draining() {
+            session.set_keepalive(None);
+        }
+        relay::clean(session, response)?;
         match &ctx.route {
+            _ if response.status.is_informational() => {}
             Some(route) if route.cors == route::Cors::Pass => request_id_header(response, &ctx.request_id),
             _ => self.decorate(response, ctx, true),
         }

@@ -1,7 +1,7 @@
 //! What of a client's header fields may go on.
 
 use bytes::BytesMut;
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Version, header};
 use pingora::http::RequestHeader;
 
 use super::{
@@ -30,9 +30,14 @@ pub(super) struct Changes {
     pub(super) dropped: usize,
 }
 
-/// Judges every field of `headers`, sent by a peer that is `trusted` or not.
-pub(super) fn judge(settings: &Settings, trusted: bool, headers: &HeaderMap) -> Result<Changes, Refusal> {
+/// Judges every field of `request`, sent by a peer that is `trusted` or not.
+pub(super) fn judge(settings: &Settings, trusted: bool, request: &RequestHeader) -> Result<Changes, Refusal> {
+    let headers = &request.headers;
     let mut changes = Changes::default();
+    if request.version == Version::HTTP_10 && headers.contains_key(header::EXPECT) {
+        // It means nothing there (RFC 9110 section 10.1.1), and would to the upstream.
+        changes.remove.push(header::EXPECT);
+    }
     for name in headers.keys() {
         match judge_name(settings, trusted, name.as_str())? {
             Verdict::Keep => {}

@@ -44,6 +44,11 @@ impl Readiness {
         self.0.fetch_max(Self::DRAINING, Ordering::Release);
     }
 
+    /// Whether it has come to that.
+    pub fn is_draining(&self) -> bool {
+        self.0.load(Ordering::Acquire) == Self::DRAINING
+    }
+
     fn status(&self) -> (StatusCode, &'static str) {
         match self.0.load(Ordering::Acquire) {
             Self::STARTING => (StatusCode::SERVICE_UNAVAILABLE, "starting"),

@@ -1,5 +1,6 @@
 //! A proxied request, step by step.
 
+mod answers;
 mod authn;
 mod cors;
 mod forwarding;
