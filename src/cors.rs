@@ -149,10 +149,22 @@ pub fn requested_method(request: &RequestHeader) -> Option<Method> {
     Some(Method::from_bytes(method.as_bytes()).unwrap_or(Method::OPTIONS))
 }
 
+/// Whether `request` has the head of a preflight as browsers send it: one origin, one method that is one.
+pub fn is_well_formed_preflight(request: &RequestHeader) -> bool {
+    request.method == Method::OPTIONS
+        && only_origin(&request.headers).is_some()
+        && only(&request.headers, &header::ACCESS_CONTROL_REQUEST_METHOD)
+            .is_some_and(|method| Method::from_bytes(method.as_bytes()).is_ok())
+}
+
 /// The `Origin` of a request; none when there are several, since any of them may be forged.
 pub fn only_origin(headers: &HeaderMap) -> Option<&HeaderValue> {
-    let mut origins = headers.get_all(header::ORIGIN).iter();
-    origins.next().filter(|_| origins.next().is_none())
+    only(headers, &header::ORIGIN)
+}
+
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
+    let mut values = headers.get_all(name).iter();
+    values.next().filter(|_| values.next().is_none())
 }
 
 /// Says that the answer depends on the origin, in the one `Vary` there is.

@@ -102,6 +102,7 @@ impl Gateway {
     async fn admit(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<Next, Answer> {
         self.clean(session, ctx)?;
         let Some(clean) = &ctx.clean else { return Err(Answer::internal()) };
+        let bodiless = session.is_body_empty();
         let request = session.req_header();
         let preflight_of = cors::requested_method(request);
 
@@ -121,8 +122,9 @@ impl Gateway {
 
         let (index, route) = selected?;
         ctx.metrics = self.route_metrics.get(index).cloned();
-        // A preflight never carries credentials: a route that leaves CORS to its upstream leaves it these too.
-        if preflight_of.is_none() || !left_to_upstream {
+        // A preflight never carries credentials: a route that leaves CORS to its upstream leaves it these too. What
+        // browsers would not send is none.
+        if !(left_to_upstream && bodiless && cors::is_well_formed_preflight(request)) {
             ctx.principal = self.authenticate(route, &request.headers)?;
             authorise(route, ctx.principal.as_deref())?;
         }

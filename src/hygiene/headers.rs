@@ -91,12 +91,14 @@ fn judge_nominations(settings: &Settings, headers: &HeaderMap) -> Result<(), Ref
         }
         let name = std::str::from_utf8(option).map_err(|_| BAD_CONNECTION)?;
         let judged_by = [
+            "access-control-request-method",
             "authorization",
             "cookie",
             "content-length",
             "content-type",
             "expect",
             "host",
+            "origin",
             "tracestate",
             "transfer-encoding",
         ];
@@ -237,6 +239,8 @@ mod tests {
             "Cookie",
             "traceparent",
             "tracestate",
+            "Origin",
+            "Access-Control-Request-Method",
             ",,x.auth.user",
         ] {
             assert_eq!(refusal(&settings(), with(&format!("Connection: {option}\r\n"))), Some(NOMINATION), "{option}");

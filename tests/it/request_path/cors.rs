@@ -77,3 +77,35 @@ async fn the_upstreams_own_cors_headers_are_replaced_or_passed_as_the_route_says
     assert_eq!(gateway.send("OPTIONS", "/pass/a", &preflight, b"").await.all("Access-Control-Allow-Origin"), ["*"]);
     assert_eq!(gateway.upstream.requests().last().unwrap().line(), "OPTIONS /pass/a HTTP/1.1");
 }
+
+#[tokio::test]
+async fn only_a_preflight_as_browsers_send_it_passes_without_a_token_where_cors_is_left_to_the_upstream() {
+    let routes = "  - { match: { path: / }, upstream: app, cors: pass }\n";
+    let gateway = Bench::default().routes(routes).start().await;
+    let (origin, method) = (("Origin", ORIGIN), ("Access-Control-Request-Method", "PUT"));
+    for (verb, headers, body) in [
+        ("OPTIONS", &[origin][..], &b""[..]),
+        ("OPTIONS", &[method], b""),
+        ("OPTIONS", &[origin, origin, method], b""),
+        ("OPTIONS", &[origin, method, method], b""),
+        ("OPTIONS", &[origin, ("Access-Control-Request-Method", "")], b""),
+        ("OPTIONS", &[origin, ("Access-Control-Request-Method", "a b")], b""),
+        ("OPTIONS", &[origin, method], b"body"),
+        ("GET", &[origin, method], b""),
+        ("POST", &[origin, method], b"body"),
+    ] {
+        assert_eq!(gateway.send(verb, "/a", headers, body).await.status, 401, "{verb} {headers:?}");
+    }
+    // What makes it a preflight must reach the upstream, too.
+    for nominated in ["Origin", "Access-Control-Request-Method"] {
+        let answer = gateway
+            .request(format!(
+                "OPTIONS /a HTTP/1.1\r\nHost: a\r\nConnection: close, {nominated}\r\nOrigin: {ORIGIN}\r\n\
+                 Access-Control-Request-Method: PUT\r\n\r\n"
+            ))
+            .await;
+        assert_eq!(answer.status, 400, "{nominated}");
+    }
+    assert!(gateway.upstream.requests().is_empty(), "{:#?}", gateway.upstream.requests());
+    assert_eq!(gateway.send("OPTIONS", "/a", &[origin, method], b"").await.status, 200);
+}
