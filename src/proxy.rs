@@ -186,6 +186,7 @@ impl Gateway {
     /// `/api-auth/*` and our documents: an axum handler, in the same session.
     async fn answer_own(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<Next, Answer> {
         ctx.metrics = Some(self.own_metrics.clone());
+        body::announced(&session.req_header().headers, self.max_body)?;
         let mut extensions = Extensions::new();
         let source = ctx.clean.as_ref().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |clean| clean.source);
         extensions.insert(Caller {

@@ -25,6 +25,11 @@ pub(super) const FRAMING: [&str; 10] = [
 /// Means something on one HTTP/1 connection only (RFC 9113 section 8.2.2).
 const CONNECTION_SPECIFIC: [&str; 5] = ["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"];
 
+/// Longest request target, bytes.
+pub(super) const TARGET_BYTES: usize = 8 * 1024;
+
+pub(super) const TARGET_TOO_LONG: Refusal =
+    Refusal::new(StatusCode::URI_TOO_LONG, "target_too_long", "The request target is over 8 KiB.");
 const HEAD_TOO_LARGE: Refusal = Refusal::new(
     StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
     "head_too_large",
@@ -64,9 +69,6 @@ fn fields(headers: &HeaderMap) -> usize {
 }
 
 fn judge_h1<'a>(settings: &Settings, head: &'a [u8]) -> Result<&'a [u8], Refusal> {
-    if head.len() > settings.header_bytes {
-        return Err(HEAD_TOO_LARGE);
-    }
     let mut lines = Lines(head);
     // Empty lines before the request line are to be ignored (RFC 9112 section 2.2).
     let request_line = loop {
@@ -76,6 +78,12 @@ fn judge_h1<'a>(settings: &Settings, head: &'a [u8]) -> Result<&'a [u8], Refusal
         }
     };
     let (target, version) = judge_request_line(request_line)?;
+    if target.len() > TARGET_BYTES {
+        return Err(TARGET_TOO_LONG);
+    }
+    if head.len() > settings.header_bytes {
+        return Err(HEAD_TOO_LARGE);
+    }
     let mut framing = Framing::default();
     loop {
         match lines.next_line()? {

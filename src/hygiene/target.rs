@@ -1,16 +1,17 @@
 //! The request target: origin form only, whatever form it came in (RFC 9112 section 3.2).
 
 use bytes::Bytes;
-use http::{StatusCode, Uri, uri::PathAndQuery};
+use http::{Uri, uri::PathAndQuery};
 use pingora::http::{
     RequestHeader,
     authority::{RawTargetAuthority, raw_target_authority},
 };
 
-use super::{Refusal, path};
-
-/// Longest request target, bytes.
-const TARGET_BYTES: usize = 8 * 1024;
+use super::{
+    Refusal,
+    framing::{TARGET_BYTES, TARGET_TOO_LONG},
+    path,
+};
 
 const NOT_ORIGIN_FORM: Refusal = Refusal::bad_request("target", "The request target must be a path.");
 
@@ -28,7 +29,7 @@ pub(super) fn read(received: Option<&[u8]>, request: &RequestHeader) -> Result<T
     let parsed = request.raw_path();
     let received = received.unwrap_or(parsed);
     if received.len() > TARGET_BYTES {
-        return Err(Refusal::new(StatusCode::URI_TOO_LONG, "target_too_long", "The request target is over 8 KiB."));
+        return Err(TARGET_TOO_LONG);
     }
     if received != parsed {
         return Err(Refusal::bad_request("target", "A request target has no fragment."));
@@ -87,6 +88,8 @@ impl Target {
 
 #[cfg(test)]
 mod tests {
+    use http::StatusCode;
+
     use super::{
         super::testing::{cleaned, h1, h2, refusal, settings},
         *,

@@ -136,6 +136,10 @@ async fn pump(session: &mut ServerSession, feed: &mut Option<Feed>) -> bool {
     feed.starved = false;
     let Some(chunk) = chunk else { return false };
     let more = chunk.is_ok();
+    if !more {
+        // Where it ends, and the next request begins, will never be known.
+        session.set_keepalive(None);
+    }
     slot.send(chunk);
     more
 }
