@@ -10,10 +10,7 @@ use std::{
     time::Duration,
 };
 
-use pingora::{
-    proxy::{HttpProxy, http_proxy},
-    server::configuration::ServerConf,
-};
+use pingora::proxy::HttpProxy;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
@@ -33,7 +30,7 @@ use crate::{
     master::{self, ClientSecrets, Master},
     oauth::{OAuth, client::Registry},
     password::{self, Hasher},
-    proxy::Gateway,
+    proxy::{self, Gateway, unread},
     route::Routes,
     secret::Secret,
     store::{
@@ -183,6 +180,7 @@ pub struct App {
     listeners: Vec<Bound>,
     admin: Option<Bound>,
     proxy: HttpProxy<Gateway>,
+    record: listener::Record,
     admin_pages: RouterApp,
     limits: Limits,
     readiness: Arc<Readiness>,
@@ -239,6 +237,8 @@ impl App {
         let (whoami_address, _) = whoami::start(whoami_stopped)?;
         let upstreams = Arc::new(Upstreams::open(settings.upstreams, whoami_address).await);
         let readiness = Arc::new(Readiness::default());
+        let unrouted_metrics = metrics.route("none");
+        let record = Arc::new(unread::recorder(Arc::clone(&metrics), unrouted_metrics.clone()));
         let gateway = Gateway {
             hygiene: settings.hygiene,
             cors: Cors::new(&settings.cors).map_err(io::Error::other)?,
@@ -247,7 +247,7 @@ impl App {
             api: api::router(api, &settings.base_path),
             route_metrics: settings.routes.iter().map(|route| metrics.route(&route.name)).collect(),
             own_metrics: metrics.route(&settings.base_path),
-            unrouted_metrics: metrics.route("none"),
+            unrouted_metrics,
             routes: Routes::new(settings.routes, &settings.base_path),
             metrics: Arc::clone(&metrics),
             max_body: settings.max_body,
@@ -274,7 +274,8 @@ impl App {
         Ok(Self {
             listeners,
             admin,
-            proxy: http_proxy(&Arc::new(ServerConf::default()), gateway),
+            proxy: proxy::proxy(gateway),
+            record,
             admin_pages,
             limits: settings.limits,
             readiness,
@@ -307,7 +308,9 @@ impl App {
         let (end_admin, admin_ended) = watch::channel(false);
         if let Some(admin) = self.admin.take() {
             tracing::info!(address = %admin.local_addr(), "admin listening");
-            let serving = listener::serve(vec![admin], Arc::new(self.admin_pages), ADMIN_LIMITS, admin_ended);
+            let unrecorded = listener::unrecorded();
+            let serving =
+                listener::serve(vec![admin], Arc::new(self.admin_pages), unrecorded, ADMIN_LIMITS, admin_ended);
             self.background.spawn(async {
                 if let Err(error) = serving.await {
                     tracing::error!(%error, "the admin listener cannot serve");
@@ -322,7 +325,7 @@ impl App {
             }
         });
         self.readiness.ready();
-        let served = listener::serve(self.listeners, Arc::new(self.proxy), self.limits, stop).await;
+        let served = listener::serve(self.listeners, Arc::new(self.proxy), self.record, self.limits, stop).await;
         self.whoami.send_replace(true);
         end_admin.send_replace(true);
         self.background.shutdown().await;

@@ -6,6 +6,7 @@
 
 mod connection;
 mod progress;
+mod refusal;
 mod router_app;
 mod socket;
 mod stream;
@@ -32,6 +33,7 @@ use tracing::{debug, warn};
 
 use connection::{Connection, Phase, Shared};
 pub use progress::MAX_HEAD;
+pub use refusal::{Record, unrecorded};
 pub use router_app::RouterApp;
 
 use crate::telemetry::metrics::{Held, Metrics};
@@ -170,12 +172,17 @@ impl Bound {
 /// The app's own server options are not asked for: the listener sets those of HTTP/2 itself. Its `http_cleanup` is
 /// not called either: pingora's proxy would then drop requests whose head is still coming in.
 ///
+/// Once it has read a request the app takes the session's connection user context and drops it, as pingora's proxy
+/// does: an HTTP/1 answer before that is taken for one to a request that cannot be read, and the listener gives its
+/// own in its place. `record` is told of each.
+///
 /// # Errors
 ///
 /// When a socket cannot be registered with the runtime, before anything is accepted.
 pub async fn serve<A: HttpServerApp + Send + Sync + 'static>(
     bound: Vec<Bound>,
     app: Arc<A>,
+    record: Record,
     limits: Limits,
     stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
@@ -183,7 +190,7 @@ pub async fn serve<A: HttpServerApp + Send + Sync + 'static>(
     let all = u32::try_from(limits.connections.clamp(1, Semaphore::MAX_PERMITS)).unwrap_or(u32::MAX);
     let slots = Arc::new(Semaphore::new(all as usize));
     let (phase, phases) = watch::channel(Phase::Open);
-    let shared = Arc::new(Shared::new(app, limits, stop.clone(), phases));
+    let shared = Arc::new(Shared::new(app, record, limits, stop.clone(), phases));
 
     let mut stopped = stop;
     tokio::select! {

@@ -9,6 +9,7 @@ mod context;
 mod failure;
 mod forward;
 mod relay;
+pub mod unread;
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -24,9 +25,11 @@ use bytes::Bytes;
 use http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, Version, header};
 use pingora::{
     Error, ErrorType, Result,
+    apps::HttpServerOptions,
     http::{RequestHeader, ResponseHeader},
     modules::http::HttpModules,
-    proxy::{FailToProxy, ProxyHttp, Session},
+    proxy::{FailToProxy, HttpProxy, ProxyHttp, Session, http_proxy},
+    server::configuration::ServerConf,
     upstreams::peer::HttpPeer,
 };
 
@@ -85,6 +88,16 @@ pub struct Gateway {
     pub readiness: Arc<Readiness>,
     /// Whether a proxy that sends `X-Forwarded-For` without being trusted has been warned of.
     pub disbelief_warned: AtomicBool,
+}
+
+/// Pingora's proxy, run by `gateway`.
+pub fn proxy(gateway: Gateway) -> HttpProxy<Gateway> {
+    let mut proxy = http_proxy(&Arc::new(ServerConf::default()), gateway);
+    // Not that CONNECT would ever pass: pingora would refuse it by itself, hygiene does it as it does the others.
+    let mut options = HttpServerOptions::default();
+    options.allow_connect_method_proxying = true;
+    proxy.server_options = Some(options);
+    proxy
 }
 
 /// Where an admitted request goes.

@@ -10,7 +10,9 @@ pub(super) fn judge(settings: &Settings, method: &Method) -> Result<(), Refusal>
     if USUAL_METHODS.contains(method) || (settings.methods.contains(method) && !is_never(method)) {
         return Ok(());
     }
-    Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method", "No resource here takes this method."))
+    let refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method", "No resource here takes this method.");
+    // What follows a CONNECT may be meant for a tunnel (RFC 9110 section 9.3.6).
+    Err(Refusal { close: *method == Method::CONNECT, ..refusal })
 }
 
 fn is_never(method: &Method) -> bool {

@@ -35,6 +35,7 @@ use tracing::debug;
 use super::{
     Limits,
     progress::{Deadline, Progress},
+    refusal::{self, Record},
     socket::{Returned, Socket},
     stream::HttpStream,
 };
@@ -64,6 +65,7 @@ pub(super) enum Phase {
 /// What all connections share.
 pub(super) struct Shared<A> {
     app: Arc<A>,
+    record: Record,
     limits: Limits,
     options: HttpServerOptions,
     h2_options: H2Options,
@@ -72,13 +74,19 @@ pub(super) struct Shared<A> {
 }
 
 impl<A> Shared<A> {
-    pub(super) fn new(app: Arc<A>, limits: Limits, stop: ShutdownWatch, phase: watch::Receiver<Phase>) -> Self {
+    pub(super) fn new(
+        app: Arc<A>,
+        record: Record,
+        limits: Limits,
+        stop: ShutdownWatch,
+        phase: watch::Receiver<Phase>,
+    ) -> Self {
         let mut options = HttpServerOptions::default();
         // Also bounds a header block that trickles in, as long as no other stream is open.
         options.h2_idle_timeout = Some(limits.idle_timeout);
         let mut h2_options = default_h2_options();
         h2_options.max_concurrent_streams(H2_STREAMS).max_header_list_size(H2_HEADER_LIST);
-        Self { app, limits, options, h2_options, stop, phase }
+        Self { app, record, limits, options, h2_options, stop, phase }
     }
 
     /// Resolves when `reached` holds of the phase, or nobody is left to move it on.
@@ -107,11 +115,11 @@ impl<A: HttpServerApp + Send + Sync + 'static> Connection<A> {
     pub(super) async fn run(self: Arc<Self>, tcp: TcpStream, peer: SocketAddr, tls: Option<Arc<Acceptor>>) {
         let (socket, returned) = Socket::new(tcp, peer);
         let finished = match tls {
-            None => self.exchange(socket).await,
+            None => self.exchange(socket, peer).await,
             Some(acceptor) => tokio::select! {
                 biased;
                 shaken = timeout(self.shared.limits.header_timeout, acceptor.tls_handshake(socket)) => match shaken {
-                    Ok(Ok(stream)) => self.exchange(stream).await,
+                    Ok(Ok(stream)) => self.exchange(stream, peer).await,
                     Ok(Err(error)) => {
                         debug!(%peer, %error, "TLS handshake failed");
                         false
@@ -130,9 +138,10 @@ impl<A: HttpServerApp + Send + Sync + 'static> Connection<A> {
     }
 
     /// Whether the exchange came to its own end, and was not cut.
-    async fn exchange(self: &Arc<Self>, io: impl IO + 'static) -> bool {
+    async fn exchange(self: &Arc<Self>, io: impl IO + 'static, peer: SocketAddr) -> bool {
         let http2 = matches!(io.selected_alpn_proto(), Some(ALPN::H2));
-        let stream = HttpStream::new(io, Arc::clone(&self.progress));
+        let refuse = refusal::to(peer.ip().to_canonical(), &self.shared.record);
+        let stream = HttpStream::new(io, Arc::clone(&self.progress), refuse);
         let deadline = Deadline::new(Arc::clone(&self.progress), self.shared.limits);
         tokio::select! {
             // The order matters: what the session does is seen by the others in the same poll.
@@ -199,11 +208,13 @@ impl Drop for Stream<'_> {
 impl<A: HttpServerApp + Send + Sync + 'static> HttpServerApp for Connection<A> {
     async fn process_new_http(
         self: &Arc<Self>,
-        session: ServerSession,
+        mut session: ServerSession,
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
         if !session.is_http2() {
-            self.progress.expect_head();
+            session.set_connection_user_context(Some(Box::new(self.progress.expect_head())));
+            // Without it, a request sent ahead of an answer is lost, and may take with it the one before.
+            session.set_pipelining_enabled(true);
             return self.shared.app.process_new_http(session, shutdown).await;
         }
         // A stream runs in a task of its own, which would outlive the drain.

@@ -15,8 +15,12 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::Limits;
 
-/// The longest HTTP/1 head that is read, in bytes: a bound on memory, well above any limit that answers 431.
+/// The longest HTTP/1 head that is read, in bytes: a bound on memory, well above any limit that the app may have.
 pub const MAX_HEAD: usize = 256 * 1024;
+
+/// The most lines of a head that pingora takes, and its longest target, in bytes.
+const PARSER_LINES: usize = 256;
+const PARSER_TARGET: usize = 65534;
 
 /// The length of the preface that an HTTP/2 client begins with.
 const H2_PREFACE: usize = 24;
@@ -35,8 +39,6 @@ pub(super) enum Stage {
     Head,
     /// A whole head has come: the request is being answered. HTTP/2 stays here from its preface on.
     Exchange,
-    /// A head longer than [`MAX_HEAD`]: to be cut.
-    Overlong,
 }
 
 /// The stage of one connection, told by its stream and read by its [`Deadline`]. Both run in the connection's one
@@ -45,20 +47,26 @@ pub(super) enum Stage {
 pub(super) struct Progress {
     stage: AtomicU8,
     stalled: AtomicBool,
+    unread: AtomicBool,
     /// Counts the waits begun.
     wait: AtomicU32,
 }
 
 impl Progress {
     pub(super) fn new() -> Self {
-        Self { stage: AtomicU8::new(Stage::Opening as u8), stalled: AtomicBool::new(false), wait: AtomicU32::new(0) }
+        Self {
+            stage: AtomicU8::new(Stage::Opening as u8),
+            stalled: AtomicBool::new(false),
+            unread: AtomicBool::new(false),
+            wait: AtomicU32::new(0),
+        }
     }
 
     pub(super) fn stage(&self) -> Stage {
-        [Stage::Opening, Stage::FirstHead, Stage::Idle, Stage::Head, Stage::Exchange]
+        [Stage::Opening, Stage::FirstHead, Stage::Idle, Stage::Head]
             .into_iter()
             .find(|stage| *stage as u8 == self.stage.load(Relaxed))
-            .unwrap_or(Stage::Overlong)
+            .unwrap_or(Stage::Exchange)
     }
 
     pub(super) fn enter(&self, stage: Stage) {
@@ -69,11 +77,18 @@ impl Progress {
         }
     }
 
-    /// The next request may come.
-    pub(super) fn expect_head(&self) {
+    /// The next HTTP/1 request may come.
+    pub(super) fn expect_head(self: &Arc<Self>) -> Unread {
         if self.stage() == Stage::Exchange {
             self.enter(Stage::Idle);
         }
+        self.unread.store(true, Relaxed);
+        Unread(Arc::clone(self))
+    }
+
+    /// Whether the app has no request to answer: what is written now is not its answer.
+    pub(super) fn is_unread(&self) -> bool {
+        self.unread.load(Relaxed)
     }
 
     /// Whether nothing of a request has come.
@@ -90,6 +105,20 @@ impl Progress {
         if self.stalled.load(Relaxed) != stalled {
             self.stalled.store(stalled, Relaxed);
             self.wait.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+/// A request that is still to be read. It goes with the session as pingora's "connection user context", of which the
+/// proxy lets go once it has read the request's head, and only after the answer of its own where it cannot read it.
+pub(super) struct Unread(Arc<Progress>);
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        self.0.unread.store(false, Relaxed);
+        // A request sent along with the one before came through no read of its own.
+        if self.0.stage() != Stage::Exchange {
+            self.0.enter(Stage::Exchange);
         }
     }
 }
@@ -115,7 +144,6 @@ impl Deadline {
             Stage::Opening | Stage::FirstHead | Stage::Head => Some(self.limits.header_timeout),
             Stage::Idle => Some(self.limits.idle_timeout),
             Stage::Exchange => None,
-            Stage::Overlong => Some(Duration::ZERO),
         }
     }
 }
@@ -142,6 +170,10 @@ impl Future for Deadline {
 pub(super) struct HeadEnd {
     at: At,
     length: usize,
+    /// Lines that have ended.
+    lines: usize,
+    /// In the request line.
+    spaces: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,39 +190,64 @@ enum At {
 pub(super) enum Fed {
     More,
     Complete,
+    /// Longer than [`MAX_HEAD`].
     Overlong,
+    /// Its first line is no request line.
+    Malformed,
 }
 
 impl HeadEnd {
     /// Of the next HTTP/1 request.
     pub(super) fn of_request() -> Self {
-        Self { at: At::Front, length: 0 }
+        Self { at: At::Front, length: 0, lines: 0, spaces: 0 }
     }
 
     /// Of an HTTP/2 connection: 24 bytes (RFC 9113 section 3.4).
     pub(super) fn of_preface() -> Self {
-        Self { at: At::Preface, length: 0 }
+        Self { at: At::Preface, ..Self::of_request() }
     }
 
     pub(super) fn feed(&mut self, bytes: &[u8]) -> Fed {
-        // The usual request comes in one piece and has no body.
-        if self.at == At::Front && bytes.ends_with(b"\r\n\r\n") && bytes.first().is_some_and(|b| !b"\r\n".contains(b)) {
-            return Fed::Complete;
-        }
         self.length = self.length.saturating_add(bytes.len());
         if self.at == At::Preface {
             return if self.length < H2_PREFACE { Fed::More } else { Fed::Complete };
+        }
+        // The usual request comes in one piece and has no body.
+        if self.at == At::Front && bytes.ends_with(b"\r\n\r\n") && bytes.first().is_some_and(|b| !b"\r\n".contains(b)) {
+            return self.whole(bytes);
         }
         for byte in bytes {
             self.at = match (self.at, byte) {
                 (At::LineStart | At::LineStartCr, b'\n') => return Fed::Complete,
                 (At::Front, b'\r' | b'\n') => At::Front,
-                (At::Line, b'\n') => At::LineStart,
+                (At::Line, b'\n') => {
+                    self.lines += 1;
+                    if self.spaces != 2 {
+                        return Fed::Malformed;
+                    }
+                    At::LineStart
+                }
                 (At::LineStart, b'\r') => At::LineStartCr,
-                _ => At::Line,
+                (_, byte) => {
+                    self.spaces += usize::from(self.lines == 0 && *byte == b' ');
+                    At::Line
+                }
             };
         }
         if self.length > MAX_HEAD { Fed::Overlong } else { Fed::More }
+    }
+
+    fn whole(&mut self, head: &[u8]) -> Fed {
+        let mut lines = head.split(|byte| *byte == b'\n');
+        let words = lines.next().unwrap_or_default().split(|byte| *byte == b' ').count();
+        self.spaces = words.saturating_sub(1);
+        self.lines = lines.count();
+        if self.spaces == 2 { Fed::Complete } else { Fed::Malformed }
+    }
+
+    /// Whether pingora would not read a head like this one, however well it is formed.
+    pub(super) fn is_too_large(&self) -> bool {
+        self.lines > PARSER_LINES || self.length > PARSER_TARGET
     }
 }
 

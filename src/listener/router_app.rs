@@ -37,7 +37,8 @@ impl HttpServerApp for RouterApp {
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
         match session.read_request().await {
-            Ok(true) => {}
+            // The request is ours to answer from here on.
+            Ok(true) => drop(session.take_connection_user_context()),
             Ok(false) => return None,
             Err(error) => {
                 if matches!(error.etype(), ErrorType::InvalidHTTPHeader) {

@@ -16,17 +16,27 @@ use pingora::protocols::{
 };
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 
-use super::progress::{Fed, HeadEnd, Progress, Stage};
+use super::{
+    progress::{Fed, HeadEnd, Progress, Stage},
+    refusal::{MALFORMED, Refuse, TOO_LARGE},
+};
 
 /// What is held back until a flush: pingora writes head and body apart, and flushes at the end of both. Most
 /// answers of our own fit; larger ones go out together with what is held back, uncopied.
 const HELD_BACK: usize = 4096;
 
 /// Over a plain or a TLS socket. Reads are not buffered: pingora reads heads by 4 KiB and bodies by 64 KiB.
+///
+/// A request that cannot be read is answered here. Pingora answers it before the app hears of it, with an empty 400
+/// in its own name; and a request line with spaces in its target it mends, so that the app would judge other bytes
+/// than the client has sent.
 pub(super) struct HttpStream<S: IO> {
     io: S,
     progress: Arc<Progress>,
+    refuse: Refuse,
     head: HeadEnd,
+    /// The answer to a request that cannot be read has been given.
+    refused: bool,
     /// Written by the session and not yet to `io`; no memory while empty.
     held: Vec<u8>,
     /// How much of `held` has gone.
@@ -34,12 +44,13 @@ pub(super) struct HttpStream<S: IO> {
 }
 
 impl<S: IO> HttpStream<S> {
-    pub(super) fn new(io: S, progress: Arc<Progress>) -> Self {
+    pub(super) fn new(io: S, progress: Arc<Progress>, refuse: Refuse) -> Self {
         let http2 = matches!(io.selected_alpn_proto(), Some(ALPN::H2));
         let head = if http2 { HeadEnd::of_preface() } else { HeadEnd::of_request() };
-        Self { io, progress, head, held: Vec::new(), gone: 0 }
+        Self { io, progress, refuse, head, refused: false, held: Vec::new(), gone: 0 }
     }
 
+    /// Takes note of what has come; what comes with a head that cannot be read is not to be passed on.
     fn see(&mut self, bytes: &[u8]) {
         match self.progress.stage() {
             Stage::Opening => self.progress.enter(Stage::FirstHead),
@@ -48,12 +59,20 @@ impl<S: IO> HttpStream<S> {
                 self.progress.enter(Stage::Head);
             }
             Stage::FirstHead | Stage::Head => {}
-            Stage::Exchange | Stage::Overlong => return,
+            Stage::Exchange => return,
         }
         match self.head.feed(bytes) {
             Fed::More => {}
             Fed::Complete => self.progress.enter(Stage::Exchange),
-            Fed::Overlong => self.progress.enter(Stage::Overlong),
+            Fed::Overlong | Fed::Malformed => self.refuse(),
+        }
+    }
+
+    /// Answers, once, a request that the app will never hear of.
+    fn refuse(&mut self) {
+        if !std::mem::replace(&mut self.refused, true) {
+            let refusal = if self.head.is_too_large() { &TOO_LARGE } else { &MALFORMED };
+            self.held.extend((self.refuse)(refusal));
         }
     }
 
@@ -96,11 +115,18 @@ impl<S: IO> HttpStream<S> {
 
 impl<S: IO> AsyncRead for HttpStream<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.refused {
+            return Poll::Ready(Ok(()));
+        }
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
         match buf.filled().get(before..) {
             Some(bytes) if !bytes.is_empty() => self.see(bytes),
             _ => {}
+        }
+        if self.refused {
+            // To the session, the client has gone.
+            buf.set_filled(before);
         }
         Poll::Ready(Ok(()))
     }
@@ -117,6 +143,10 @@ impl<S: IO> AsyncWrite for HttpStream<S> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let length = bufs.iter().map(|buf| buf.len()).sum::<usize>();
+        if self.progress.is_unread() {
+            self.refuse();
+            return Poll::Ready(Ok(length));
+        }
         if self.held.len().saturating_add(length) > HELD_BACK {
             return self.poll_out(cx, bufs);
         }
@@ -150,11 +180,11 @@ impl<S: IO> AsyncWrite for HttpStream<S> {
 
 impl<S: IO> Drop for HttpStream<S> {
     /// Passes on, as far as the socket takes it at once, what is held back of an answer cut short; between requests
-    /// also the orderly end of TLS. A cut answer gets none: the client shall know (RFC 8446 section 6.1).
+    /// and after a refusal also the orderly end of TLS. A cut answer gets none: the client shall know (RFC 8446 section 6.1).
     fn drop(&mut self) {
         let mut cx = Context::from_waker(Waker::noop());
         let _ = Pin::new(&mut *self).poll_flush(&mut cx);
-        if self.progress.stage() == Stage::Idle {
+        if self.refused || self.progress.stage() == Stage::Idle {
             let _ = Pin::new(&mut *self).poll_shutdown(&mut cx);
         }
     }
@@ -230,7 +260,7 @@ mod tests {
     #[tokio::test]
     async fn head_and_body_of_an_answer_leave_together() {
         let (near, mut far) = duplex(1 << 16);
-        let mut stream = HttpStream::new(near, Arc::new(Progress::new()));
+        let mut stream = HttpStream::new(near, Arc::new(Progress::new()), Arc::new(|_| Vec::new()));
         stream.write_all(b"head").await.unwrap();
         stream.write_all(b"body").await.unwrap();
         assert!(nothing_to_read(&mut far));
@@ -250,7 +280,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_held_back_goes_out_when_the_stream_is_dropped() {
         let (near, mut far) = duplex(1 << 16);
-        let mut stream = HttpStream::new(near, Arc::new(Progress::new()));
+        let mut stream = HttpStream::new(near, Arc::new(Progress::new()), Arc::new(|_| Vec::new()));
         stream.write_all(b"cut short").await.unwrap();
         drop(stream);
         let mut out = Vec::new();
@@ -279,7 +309,7 @@ mod tests {
                     .collect();
                 let expected: Vec<u8> = writes.iter().flat_map(|(pieces, _)| pieces.concat()).collect();
                 let write = async {
-                    let mut stream = HttpStream::new(near, Arc::new(Progress::new()));
+                    let mut stream = HttpStream::new(near, Arc::new(Progress::new()), Arc::new(|_| Vec::new()));
                     for (pieces, flush) in writes {
                         let mut left: Vec<&[u8]> = pieces.iter().map(Vec::as_slice).collect();
                         while !left.is_empty() {

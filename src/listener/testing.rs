@@ -20,7 +20,7 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-use super::{Bound, Limits, RouterApp, Settings, TlsFiles, bind, serve, tls::install_crypto_provider};
+use super::{Bound, Limits, RouterApp, Settings, TlsFiles, bind, serve, tls::install_crypto_provider, unrecorded};
 
 /// Long enough for a busy machine: what takes longer hangs.
 pub(crate) const HANG: Duration = Duration::from_secs(20);
@@ -56,7 +56,7 @@ impl Served {
     fn start<A: HttpServerApp + Send + Sync + 'static>(bound: Bound, app: A, limits: Limits) -> Self {
         let address = bound.local_addr();
         let (stop, stopped) = watch::channel(false);
-        let task = tokio::spawn(serve(vec![bound], Arc::new(app), limits, stopped));
+        let task = tokio::spawn(serve(vec![bound], Arc::new(app), unrecorded(), limits, stopped));
         Self { address, stop, task }
     }
 

@@ -12,7 +12,7 @@ use pingora::{
     server::ShutdownWatch,
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     sync::{Notify, mpsc},
     time::interval,
 };
@@ -212,14 +212,35 @@ async fn a_client_that_stops_taking_its_answer_loses_its_place() {
 }
 
 #[tokio::test]
-async fn a_head_beyond_the_bound_is_cut() {
+async fn a_head_beyond_the_bound_is_refused_before_its_end() {
     let served = Served::router(hello(), AMPLE);
     let mut client = Client::connect(served.address).await;
     let mut head = b"GET / HTTP/1.1\r\nA: ".to_vec();
     head.resize(2 * MAX_HEAD, b'a');
     let _ = client.stream.write_all(&head).await;
+    let refused = client.response().await;
+    assert_eq!((refused.status, refused.header("connection")), (431, Some("close")));
+    assert_eq!(refused.json()["request_id"].as_str(), refused.header("x-request-id"));
     assert!(client.closed_without_a_word().await);
     served.drained().await;
+}
+
+#[tokio::test]
+async fn what_the_parser_refuses_is_answered_once_and_in_our_words() {
+    async fn refused<S: AsyncRead + AsyncWrite + Unpin>(mut client: Client<S>) {
+        assert_eq!(client.get("/").await.text(), "hello");
+        client.send("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n").await;
+        let refused = client.response().await;
+        assert_eq!((refused.status, refused.header("server")), (400, None));
+        assert_eq!(refused.json()["request_id"].as_str(), refused.header("x-request-id"));
+        assert!(client.closed_without_a_word().await);
+    }
+    let plain = Served::router(hello(), AMPLE);
+    refused(Client::connect(plain.address).await).await;
+    plain.drained().await;
+    let tls = Served::tls(RouterApp::new(hello(), HANG), AMPLE);
+    refused(Client::over(connect_tls(tls.address, &["http/1.1"]).await)).await;
+    tls.drained().await;
 }
 
 // The cap
@@ -230,7 +251,7 @@ async fn at_the_cap_the_next_connection_waits_for_one_to_close() {
     let addresses = [first.local_addr(), second.local_addr()];
     let (stop, stopped) = watch::channel(false);
     let app = Arc::new(RouterApp::new(hello(), HANG));
-    let task = tokio::spawn(serve(vec![first, second], app, Limits { connections: 2, ..AMPLE }, stopped));
+    let task = tokio::spawn(serve(vec![first, second], app, unrecorded(), Limits { connections: 2, ..AMPLE }, stopped));
 
     let mut held = [Client::connect(addresses[0]).await, Client::connect(addresses[1]).await];
     for client in &mut held {
@@ -395,6 +416,7 @@ impl HttpServerApp for Observer {
         _shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
         assert!(session.read_request().await.unwrap());
+        drop(session.take_connection_user_context());
         let (peer, local) = (session.client_addr().unwrap(), session.server_addr().unwrap());
         let tls = session.digest().unwrap().ssl_digest.is_some();
         let seen = (session.req_header().version, *peer.as_inet().unwrap(), *local.as_inet().unwrap(), tls);

@@ -43,7 +43,7 @@ pub fn start(stop: watch::Receiver<bool>) -> Result<(SocketAddr, JoinHandle<()>)
     let address = bound.local_addr();
     let app = Arc::new(RouterApp::new(router(), DEADLINE));
     let task = tokio::spawn(async move {
-        if let Err(error) = listener::serve(vec![bound], app, LIMITS, stop).await {
+        if let Err(error) = listener::serve(vec![bound], app, listener::unrecorded(), LIMITS, stop).await {
             tracing::error!(%error, "the whoami upstream cannot serve");
         }
     });

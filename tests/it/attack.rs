@@ -6,3 +6,4 @@ mod http2;
 mod host;
 mod identity;
 mod path;
+mod unreadable;

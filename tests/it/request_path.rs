@@ -2,6 +2,7 @@
 
 mod answers;
 mod authn;
+mod connections;
 mod cors;
 mod forwarding;
 mod observability;

@@ -314,6 +314,7 @@ impl HttpServerApp for Decorated {
         _: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
         assert!(session.read_request().await.unwrap());
+        drop(session.take_connection_user_context());
         let router = Router::new().route("/", get(async |Extension(word): Extension<&'static str>| word));
         let mut extensions = Extensions::new();
         extensions.insert("carried");
