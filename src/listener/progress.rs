@@ -174,6 +174,10 @@ pub(super) struct HeadEnd {
     lines: usize,
     /// In the request line.
     spaces: usize,
+    /// The beginning may have come before, with what is not ours to count.
+    cut: bool,
+    /// Something came with the end that is behind it.
+    more: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -199,7 +203,12 @@ pub(super) enum Fed {
 impl HeadEnd {
     /// Of the next HTTP/1 request.
     pub(super) fn of_request() -> Self {
-        Self { at: At::Front, length: 0, lines: 0, spaces: 0 }
+        Self { at: At::Front, length: 0, lines: 0, spaces: 0, cut: false, more: false }
+    }
+
+    /// Of the next HTTP/1 request, the beginning of which may have come with the request before.
+    pub(super) fn of_rest() -> Self {
+        Self { cut: true, ..Self::of_request() }
     }
 
     /// Of an HTTP/2 connection: 24 bytes (RFC 9113 section 3.4).
@@ -216,13 +225,16 @@ impl HeadEnd {
         if self.at == At::Front && bytes.ends_with(b"\r\n\r\n") && bytes.first().is_some_and(|b| !b"\r\n".contains(b)) {
             return self.whole(bytes);
         }
-        for byte in bytes {
+        for (index, byte) in bytes.iter().enumerate() {
             self.at = match (self.at, byte) {
-                (At::LineStart | At::LineStartCr, b'\n') => return Fed::Complete,
+                (At::LineStart | At::LineStartCr, b'\n') => {
+                    self.more = index + 1 < bytes.len();
+                    return Fed::Complete;
+                }
                 (At::Front, b'\r' | b'\n') => At::Front,
                 (At::Line, b'\n') => {
                     self.lines += 1;
-                    if self.spaces != 2 {
+                    if self.is_no_request_line() {
                         return Fed::Malformed;
                     }
                     At::LineStart
@@ -241,8 +253,24 @@ impl HeadEnd {
         let mut lines = head.split(|byte| *byte == b'\n');
         let words = lines.next().unwrap_or_default().split(|byte| *byte == b' ').count();
         self.spaces = words.saturating_sub(1);
-        self.lines = lines.count();
-        if self.spaces == 2 { Fed::Complete } else { Fed::Malformed }
+        let mut empty = 0_usize;
+        for line in lines {
+            self.lines += 1;
+            empty += usize::from(matches!(line, [] | [b'\r']));
+        }
+        // The end of the head, and what `split` finds behind the last line.
+        self.more = empty > 2;
+        if self.is_no_request_line() { Fed::Malformed } else { Fed::Complete }
+    }
+
+    /// `method SP target SP version` (RFC 9112 section 3).
+    fn is_no_request_line(&self) -> bool {
+        !self.cut && self.spaces != 2
+    }
+
+    /// Whether something came with the end that is behind it.
+    pub(super) fn has_more(&self) -> bool {
+        self.more
     }
 
     /// Whether pingora would not read a head like this one, however well it is formed.

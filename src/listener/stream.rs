@@ -29,12 +29,14 @@ const HELD_BACK: usize = 4096;
 ///
 /// A request that cannot be read is answered here. Pingora answers it before the app hears of it, with an empty 400
 /// in its own name; and a request line with spaces in its target it mends, so that the app would judge other bytes
-/// than the client has sent.
+/// than the client has sent. (Where a request came along with the one before, this cannot see its line.)
 pub(super) struct HttpStream<S: IO> {
     io: S,
     progress: Arc<Progress>,
     refuse: Refuse,
     head: HeadEnd,
+    /// More than the head of the present request has been read: perhaps the beginning of the next.
+    beyond: bool,
     /// The answer to a request that cannot be read has been given.
     refused: bool,
     /// Written by the session and not yet to `io`; no memory while empty.
@@ -47,7 +49,7 @@ impl<S: IO> HttpStream<S> {
     pub(super) fn new(io: S, progress: Arc<Progress>, refuse: Refuse) -> Self {
         let http2 = matches!(io.selected_alpn_proto(), Some(ALPN::H2));
         let head = if http2 { HeadEnd::of_preface() } else { HeadEnd::of_request() };
-        Self { io, progress, refuse, head, refused: false, held: Vec::new(), gone: 0 }
+        Self { io, progress, refuse, head, beyond: false, refused: false, held: Vec::new(), gone: 0 }
     }
 
     /// Takes note of what has come; what comes with a head that cannot be read is not to be passed on.
@@ -55,15 +57,22 @@ impl<S: IO> HttpStream<S> {
         match self.progress.stage() {
             Stage::Opening => self.progress.enter(Stage::FirstHead),
             Stage::Idle => {
-                self.head = HeadEnd::of_request();
+                self.head = if self.beyond { HeadEnd::of_rest() } else { HeadEnd::of_request() };
+                self.beyond = false;
                 self.progress.enter(Stage::Head);
             }
             Stage::FirstHead | Stage::Head => {}
-            Stage::Exchange => return,
+            Stage::Exchange => {
+                self.beyond = true;
+                return;
+            }
         }
         match self.head.feed(bytes) {
             Fed::More => {}
-            Fed::Complete => self.progress.enter(Stage::Exchange),
+            Fed::Complete => {
+                self.beyond = self.head.has_more();
+                self.progress.enter(Stage::Exchange);
+            }
             Fed::Overlong | Fed::Malformed => self.refuse(),
         }
     }

@@ -70,6 +70,32 @@ async fn requests_sent_together_are_answered_in_order() {
 }
 
 #[tokio::test]
+async fn requests_may_be_cut_into_packets_anywhere() {
+    let gateway = Gateway::start().await;
+    for first in [
+        "GET /public/a HTTP/1.1\r\nHost: a\r\n\r\n",
+        "POST /public/a HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n\r\n\r\n",
+    ] {
+        let both = format!("{first}{LAST}");
+        for cut in 1..both.len() {
+            let mut stream = TcpStream::connect(gateway.address).await.unwrap();
+            stream.set_nodelay(true).unwrap();
+            stream.write_all(&both.as_bytes()[..cut]).await.unwrap();
+            if cut >= first.len() {
+                let answer = answer::read_answer(&mut stream, false).await;
+                assert_eq!((answer.status, answer.closed), (200, false), "cut at {cut}");
+            }
+            stream.write_all(&both.as_bytes()[cut..]).await.unwrap();
+            if cut < first.len() {
+                assert_eq!(bodies(stream).await, ["200 ok", "200 ok"], "cut at {cut}");
+            } else {
+                assert_eq!(bodies(stream).await, ["200 ok"], "cut at {cut}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_request_sent_before_the_answer_to_the_one_before_harms_neither() {
     let slow = Slow::start().await;
     let gateway = slow.bench().start().await;
