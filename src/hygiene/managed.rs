@@ -2,6 +2,8 @@
 
 use http::HeaderName;
 
+use crate::identity::Preset;
+
 /// Written by us on every forwarded request, beside the identity headers.
 const WRITTEN: [&str; 5] = ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-request-id", "traceparent"];
 
@@ -26,9 +28,13 @@ pub struct Managed {
 }
 
 impl Managed {
-    /// The given names (identity headers), those we always write, and those always removed.
+    /// The given names (identity headers), those of every preset, those we always write, and those always removed.
+    ///
+    /// Of every preset, not of the chosen one alone: an upstream may still go by the names of another gateway, or of
+    /// an earlier configuration.
     pub fn new(names: impl IntoIterator<Item = HeaderName>) -> Self {
-        let own = names.into_iter().map(|name| name.as_str().to_owned());
+        let presets = Preset::ALL.into_iter().flat_map(|(_, preset)| preset.headers()).map(|(name, _)| name);
+        let own = names.into_iter().chain(presets).map(|name| name.as_str().to_owned());
         let fixed = WRITTEN.iter().chain(&REMOVED).map(|name| (*name).to_owned());
         let mut names: Vec<Box<str>> =
             own.chain(fixed).map(|name| name.bytes().map(|byte| char::from(fold(byte))).collect()).collect();

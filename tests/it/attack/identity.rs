@@ -34,6 +34,15 @@ async fn no_alias_of_an_identity_header_passes_a_public_route() {
 }
 
 #[tokio::test]
+async fn names_of_the_presets_not_chosen_do_not_pass_either() {
+    let gateway = Gateway::start().await;
+    let forged = [("Remote-User", "mallory"), ("remote-groups", "mallory"), ("X-Auth-Request-Email", "mallory")];
+    assert_eq!(gateway.send("GET", "/public/a", &forged, b"").await.status, 200);
+    let seen = gateway.upstream.only();
+    assert!(!seen.head.contains("mallory"), "{}", seen.head);
+}
+
+#[tokio::test]
 async fn a_forged_header_does_not_stand_beside_ours() {
     let gateway = Gateway::start().await;
     let tokens = gateway.sign_up("ada@example.com").await;
