@@ -50,6 +50,7 @@ const ADMIN_LIMITS: Limits = Limits {
     connections: 100,
     header_timeout: Duration::from_secs(10),
     idle_timeout: Duration::from_mins(1),
+    header_bytes: 16 * 1024,
     drain: Duration::from_secs(1),
 };
 const ADMIN_DEADLINE: Duration = Duration::from_secs(10);

@@ -76,6 +76,8 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// Between two requests, and between two reads or writes within one.
     pub idle_timeout: Duration,
+    /// Longest request head that the app takes, bytes.
+    pub header_bytes: usize,
     /// How long a drain may take.
     pub drain: Duration,
 }

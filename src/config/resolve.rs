@@ -62,7 +62,7 @@ pub(super) fn resolve(root: &mut Section<'_>) -> Settings {
             hosts: server.hosts,
             trusted_proxies: server.trusted_proxies,
             allow_headers: server.allow_headers.into_iter().map(|(_, name)| name).collect(),
-            header_bytes: server.header_bytes,
+            header_bytes: server.limits.header_bytes,
             headers: server.headers,
             methods: routes.iter().flat_map(|(_, route)| route.methods.iter().cloned()).collect(),
             managed: Managed::new(identity.headers.iter().map(|(name, _)| name.clone())),

@@ -27,7 +27,6 @@ pub(super) struct Server {
     pub trusted_proxies: Vec<IpNet>,
     pub allow_headers: Vec<(Place, String)>,
     pub limits: listener::Limits,
-    pub header_bytes: usize,
     pub headers: usize,
     pub max_body: u64,
 }
@@ -61,9 +60,9 @@ impl Server {
                 connections: limits.number("connections", 10_000, 1..=1_000_000) as usize,
                 header_timeout: limits.duration("header_timeout", 10 * SECOND, TENTH..=5 * 60 * SECOND),
                 idle_timeout: limits.duration("idle_timeout", 60 * SECOND, TENTH..=HOUR),
+                header_bytes: bytes(limits.size("header_bytes", 32 << 10, 1 << 10..=listener::MAX_HEAD as u64)),
                 drain,
             },
-            header_bytes: bytes(limits.size("header_bytes", 32 << 10, 1 << 10..=listener::MAX_HEAD as u64)),
             headers: limits.number("headers", 100, 1..=256) as usize,
             max_body: limits.size("body", 64 << 20, 1..=1 << 40),
         })

@@ -43,8 +43,6 @@ use crate::telemetry::metrics::Held;
 
 /// Streams a client may have open on one HTTP/2 connection.
 const H2_STREAMS: u32 = 100;
-/// What the decoded header list of one HTTP/2 request may come to, in bytes (RFC 9113 section 6.5.2).
-const H2_HEADER_LIST: u32 = 32 * 1024;
 /// How long a drain waits for an HTTP/2 client without open streams to take its leave.
 const H2_LEAVE: Duration = Duration::from_secs(1);
 /// How long we listen on after our last byte. Closing at once on a client that is still sending makes the kernel
@@ -85,7 +83,10 @@ impl<A> Shared<A> {
         // Also bounds a header block that trickles in, as long as no other stream is open.
         options.h2_idle_timeout = Some(limits.idle_timeout);
         let mut h2_options = default_h2_options();
-        h2_options.max_concurrent_streams(H2_STREAMS).max_header_list_size(H2_HEADER_LIST);
+        // Counted with 32 bytes a field (RFC 9113 section 6.5.2). Twice as much, so that it is the app that refuses:
+        // beyond this the library answers, and with a status alone.
+        let list = u32::try_from(limits.header_bytes.saturating_mul(2)).unwrap_or(u32::MAX);
+        h2_options.max_concurrent_streams(H2_STREAMS).max_header_list_size(list);
         Self { app, record, limits, options, h2_options, stop, phase }
     }
 

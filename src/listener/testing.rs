@@ -31,7 +31,8 @@ pub(crate) async fn soon<F: Future>(future: F) -> F::Output {
 }
 
 /// Limits that no test runs into by itself.
-pub(crate) const AMPLE: Limits = Limits { connections: 100, header_timeout: HANG, idle_timeout: HANG, drain: HANG };
+pub(crate) const AMPLE: Limits =
+    Limits { connections: 100, header_timeout: HANG, idle_timeout: HANG, header_bytes: 16 * 1024, drain: HANG };
 
 /// A listener that serves until stopped.
 pub(crate) struct Served {

@@ -37,7 +37,7 @@ impl Answer {
     }
 
     /// Writes it. The 401 keeps the exact shape that clients of the contract know; every other tells the
-    /// request id in its body as well, since people paste bodies into tickets.
+    /// request id in its body as well, since people paste bodies into bug reports.
     pub async fn write(
         &self,
         session: &mut ServerSession,

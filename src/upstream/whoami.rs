@@ -28,6 +28,7 @@ const LIMITS: Limits = Limits {
     header_timeout: Duration::from_secs(10),
     // Longer than the gateway keeps its connections to upstreams.
     idle_timeout: Duration::from_mins(10),
+    header_bytes: listener::MAX_HEAD,
     drain: Duration::from_secs(5),
 };
 const DEADLINE: Duration = Duration::from_mins(10);

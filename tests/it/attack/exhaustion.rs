@@ -7,7 +7,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::support::{Bench, answer};
+use crate::support::{Bench, answer, h2::Certificate};
 
 const LIMITS: &str =
     "  limits: { connections: 4, header_timeout: 1s, idle_timeout: 2s, header_bytes: 4KiB, headers: 20, body: 1KiB }\n";
@@ -70,6 +70,21 @@ async fn heads_and_bodies_have_a_size() {
     let answer = gateway.send("POST", "/public/a", &[], &vec![b'a'; 2000]).await;
     assert_eq!(answer.status, 413);
     assert!(gateway.upstream.requests().is_empty(), "refused by its announced length, before the upstream");
+}
+
+#[tokio::test]
+async fn heads_over_http2_have_the_same_size_and_the_same_refusal() {
+    let certificate = Certificate::generate();
+    let limits = LIMITS.replace("header_bytes: 4KiB", "header_bytes: 60KiB");
+    let gateway = Bench::default().server(&limits).tls(&certificate.cert_pem, &certificate.key_pem).start().await;
+    let with = |bytes: usize| {
+        let request = http::Request::get("https://localhost/public/a").header("x-long", "a".repeat(bytes));
+        certificate.request(gateway.address, request.body(()).unwrap(), b"")
+    };
+    assert_eq!(with(55_000).await.status, 200);
+    let refused = with(65_000).await;
+    assert_eq!(refused.status, 431);
+    assert_eq!(refused.json()["request_id"].as_str(), refused.header("X-Request-Id"));
 }
 
 #[tokio::test]
