@@ -43,6 +43,8 @@ impl ProxyHttp for Gateway {
         session.set_read_timeout(Some(self.idle_timeout));
         session.set_write_timeout(Some(self.idle_timeout));
         session.set_total_drain_timeout(Some(DRAIN_TIME));
+        // A client that has said all it had to say, and closed its side, still waits for its answer.
+        session.set_abort_on_close(false);
         // HTTP/1.0 has no interim answers (RFC 9110 section 15.2).
         let http10 = session.req_header().version == Version::HTTP_10;
         session.set_ignore_info_resp(http10);

@@ -142,3 +142,24 @@ async fn an_answer_given_while_draining_says_that_the_connection_ends() {
     assert_eq!((answer.text().as_str(), answer.closed), ("slow", true));
     stopping.await.unwrap();
 }
+
+#[tokio::test]
+async fn a_client_that_closes_its_side_still_gets_its_answer() {
+    let gateway = Gateway::start().await;
+    for request in [
+        "GET /public/a HTTP/1.1\r\nHost: a.example\r\n\r\n",
+        "POST /public/a HTTP/1.1\r\nHost: a.example\r\nContent-Length: 5\r\n\r\nhello",
+        "GET /api-auth/nothing HTTP/1.1\r\nHost: a.example\r\n\r\n",
+    ] {
+        let mut stream = TcpStream::connect(gateway.address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(
+            answer.starts_with("HTTP/1.1 200 OK\r\n") || answer.starts_with("HTTP/1.1 404 "),
+            "{request}: {answer:?}"
+        );
+    }
+    assert_eq!(gateway.upstream.requests().len(), 2);
+}
