@@ -35,7 +35,7 @@ use crate::{
     authn::{Authenticator, Outcome, Principal, Rejection},
     cors::{self, Cors},
     hygiene,
-    route::{self, Auth, NoRoute, Own, Route, Routes},
+    route::{self, Auth, NoRoute, Route, Routes},
     telemetry::{
         admin::Readiness,
         metrics::{Metrics, RouteMetrics},
@@ -107,7 +107,7 @@ impl Gateway {
         let request = session.req_header();
         let preflight_of = cors::requested_method(request);
 
-        let own = self.routes.own_path(&clean.path) != Own::No;
+        let own = self.routes.is_own(&clean.path);
         let selected = if own {
             Err(NoRoute::NotFound)
         } else {

@@ -11,7 +11,7 @@ use http::{HeaderName, HeaderValue, Method};
 
 use crate::token::Claims;
 pub use check::{beneath, shadowed};
-pub use table::{NoRoute, Own, Routes};
+pub use table::{NoRoute, Routes};
 
 /// What a route serves that names no methods.
 pub const USUAL_METHODS: [Method; 7] =

@@ -9,6 +9,7 @@ use super::{
     prefix::{Escapes, Letters, Prefix},
     readings::{self, Reading},
 };
+use crate::api::WELL_KNOWN;
 
 /// Why no one route was chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,19 +18,6 @@ pub enum NoRoute {
     NotFound,
     /// 400: an upstream may read the path in a way that another route, with other demands, would answer.
     Ambiguous,
-}
-
-/// What of our own a path asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Own {
-    /// Something at or beneath `base_path`: ours or 404.
-    Api,
-    /// `/.well-known/jwks.json` (RFC 7517).
-    WellKnownJwks,
-    /// `/.well-known/oauth-authorization-server` (RFC 8414).
-    WellKnownMetadata,
-    /// Nothing: it is for a route.
-    No,
 }
 
 /// All routes, ready to match.
@@ -79,14 +67,9 @@ impl Routes {
         Self { entries, base, odd_patterns }
     }
 
-    /// What of our own the canonical `path` asks for.
-    pub fn own_path(&self, path: &str) -> Own {
-        match path {
-            "/.well-known/jwks.json" => Own::WellKnownJwks,
-            "/.well-known/oauth-authorization-server" => Own::WellKnownMetadata,
-            _ if self.base.is_over(path) => Own::Api,
-            _ => Own::No,
-        }
+    /// Whether the canonical `path` is ours: at or beneath `base_path`, or one of our documents.
+    pub fn is_own(&self, path: &str) -> bool {
+        self.base.is_over(path) || WELL_KNOWN.contains(&path)
     }
 
     /// The first route that matches, with its place, or why there is none. `path` is canonical, `host` without port. What is at or
@@ -234,7 +217,7 @@ mod tests {
             "/;/Api-Auth",
             "/api-auth%5ctoken",
         ] {
-            assert_eq!(routes().own_path(path), Own::No, "{path}");
+            assert!(!routes().is_own(path), "{path}");
             assert_eq!(chosen(&routes(), path), Err(NoRoute::Ambiguous), "{path}");
             let elsewhere = Routes::new(vec![route("/else")], "/api-auth");
             assert_eq!(chosen(&elsewhere, path), Err(NoRoute::Ambiguous), "{path}, and no route there");
@@ -245,18 +228,18 @@ mod tests {
     #[test]
     fn what_is_ours_is_told_apart_by_whole_segments() {
         for (path, expected) in [
-            ("/api-auth", Own::Api),
-            ("/api-auth/", Own::Api),
-            ("/api-auth/token", Own::Api),
-            ("/api-auth//x;y", Own::Api),
-            ("/api-authority", Own::No),
-            ("/", Own::No),
-            ("/.well-known/jwks.json", Own::WellKnownJwks),
-            ("/.well-known/jwks.json/", Own::No),
-            ("/.well-known/oauth-authorization-server", Own::WellKnownMetadata),
-            ("/.well-known/acme-challenge/x", Own::No),
+            ("/api-auth", true),
+            ("/api-auth/", true),
+            ("/api-auth/token", true),
+            ("/api-auth//x;y", true),
+            ("/api-authority", false),
+            ("/", false),
+            ("/.well-known/jwks.json", true),
+            ("/.well-known/jwks.json/", false),
+            ("/.well-known/oauth-authorization-server", true),
+            ("/.well-known/acme-challenge/x", false),
         ] {
-            assert_eq!(routes().own_path(path), expected, "{path}");
+            assert_eq!(routes().is_own(path), expected, "{path}");
         }
     }
 
