@@ -37,14 +37,15 @@ pub(super) fn resolve(root: &mut Section<'_>) -> Settings {
     let hashing = root.section("hashing", tokens::hashing);
     let limits = tokens::limits(root);
     let identity = root.section("identity_headers", |section| identity::identity(section, accounts.registration));
-    let managed = managed(&identity.headers);
+    let written = written(&identity.headers);
+    let managed = Managed::new(identity.headers.iter().map(|(name, _)| name.clone()));
     let upstreams = root.required("upstreams").map(routes::upstreams).unwrap_or_default();
     let context = Context {
         upstreams: &upstreams,
         hosts: &server.hosts,
         base_path: &server.base_path,
         cors: cors.enabled(),
-        managed: &managed,
+        written: &written,
     };
     let routes = root.required("routes").map(|item| routes::routes(item, &context)).unwrap_or_default();
 
@@ -65,7 +66,7 @@ pub(super) fn resolve(root: &mut Section<'_>) -> Settings {
             header_bytes: server.limits.header_bytes,
             headers: server.headers,
             methods: routes.iter().flat_map(|(_, route)| route.methods.iter().cloned()).collect(),
-            managed: Managed::new(identity.headers.iter().map(|(name, _)| name.clone())),
+            managed,
         },
         limits: server.limits,
         max_body: server.max_body,
@@ -87,8 +88,8 @@ pub(super) fn resolve(root: &mut Section<'_>) -> Settings {
     }
 }
 
-/// Every header that we may write upstream.
-fn managed(identity: &[(HeaderName, Claim)]) -> Vec<HeaderName> {
+/// Every header that we may write upstream, and so no route sets.
+fn written(identity: &[(HeaderName, Claim)]) -> Vec<HeaderName> {
     let forwarded = values::FORWARDED.map(HeaderName::from_static);
     identity.iter().map(|(name, _)| name.clone()).chain(forwarded).collect()
 }
@@ -123,12 +124,10 @@ fn check_addresses(root: &mut Section<'_>, server: &Server, admin: Option<&(Plac
 }
 
 /// A header let through must not reach an upstream under a name that it trusts.
-fn check_allowed_headers(root: &mut Section<'_>, allowed: &[(Place, String)], managed: &[HeaderName]) {
+fn check_allowed_headers(root: &mut Section<'_>, allowed: &[(Place, String)], managed: &Managed) {
     for (place, name) in allowed {
-        let folded = values::fold(name);
-        let forwarding = folded.starts_with("x-forwarded");
-        if forwarding || values::is_taken(name) || managed.iter().any(|own| values::fold(own.as_str()) == folded) {
-            let message = format!("upstreams may read this as `{folded}`, which clients must not set");
+        if managed.covers(name) || values::is_taken(name) {
+            let message = format!("upstreams may read this as `{}`, which clients must not set", values::fold(name));
             root.walk.flaw(place.clone(), message);
         }
     }

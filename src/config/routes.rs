@@ -96,7 +96,7 @@ pub(super) struct Context<'c> {
     /// Whether `cors.allowed_origins` has any.
     pub cors: bool,
     /// Headers that only we write.
-    pub managed: &'c [HeaderName],
+    pub written: &'c [HeaderName],
 }
 
 /// `routes`, with where each is written.
@@ -139,7 +139,7 @@ fn route(section: &mut Section<'_>, context: &Context<'_>) -> Option<Route> {
             _ => Err("`match.path` does not start with these segments, so there may be nothing to strip".into()),
         })
     });
-    let set_headers = section.get("set_headers").map(|item| set_headers(item, context.managed)).unwrap_or_default();
+    let set_headers = section.get("set_headers").map(|item| set_headers(item, context.written)).unwrap_or_default();
     let forward_authorization = section.flag("forward_authorization", false);
     if forward_authorization && set_headers.iter().any(|(name, _)| name == http::header::AUTHORIZATION) {
         section
@@ -188,12 +188,12 @@ fn timeouts(section: &mut Section<'_>) -> route::Timeouts {
 }
 
 /// Values may be credentials for the upstream, so they are treated as secrets.
-fn set_headers(item: Item<'_>, managed: &[HeaderName]) -> Vec<(HeaderName, HeaderValue)> {
+fn set_headers(item: Item<'_>, written: &[HeaderName]) -> Vec<(HeaderName, HeaderValue)> {
     let mut names: Vec<HeaderName> = Vec::new();
     item.named(|text, item| {
         let name = values::header_name(text).and_then(|name| {
             let folded = values::fold(name.as_str());
-            if values::is_framing(name.as_str()) || managed.iter().any(|own| values::fold(own.as_str()) == folded) {
+            if values::is_framing(name.as_str()) || written.iter().any(|own| values::fold(own.as_str()) == folded) {
                 Err("this header is written by Passgate alone".into())
             } else if names.contains(&name) {
                 Err("this header is here already: names are the same in any case".into())

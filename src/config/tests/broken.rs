@@ -44,6 +44,7 @@ fn each_mistake_is_told_apart() {
         ("server: { trusted_proxies: [10.0.0.0/33] }\n", "1:29", "a network is"),
         ("server: { allow_headers: [api-key] }\n", "1:27", "passes anyway"),
         ("server: { allow_headers: [x_forwarded_user] }\n", "1:27", "read this as `x-forwarded-user`"),
+        ("server: { allow_headers: [remote_user] }\n", "1:27", "read this as `remote-user`"),
         ("server: { allow_headers: [x_forwarded_port] }\n", "1:27", "read this as `x-forwarded-port`"),
         ("server: { allow_headers: [Transfer_Encoding] }\n", "1:27", "read this as `transfer-encoding`"),
         ("server: { allow_headers: [x.original.url] }\n", "1:27", "read this as `x-original-url`"),
