@@ -9,6 +9,7 @@ mod environment;
 mod identity;
 mod item;
 mod print;
+mod providers;
 mod report;
 mod resolve;
 mod routes;
@@ -39,7 +40,8 @@ pub use report::{Problem, Report};
 use tree::Node;
 
 use crate::{
-    account, cors, hygiene, listener, master, oauth, password, route, session, store, telemetry, token, upstream,
+    account, cors, hygiene, listener, master, oauth, password, provider, route, session, store, telemetry, token,
+    upstream,
 };
 
 /// Longer than any configuration.
@@ -143,6 +145,8 @@ pub struct Settings {
     pub clients: Vec<oauth::client::Settings>,
     /// `cors`.
     pub cors: cors::Settings,
+    /// `providers`, in the order of the file.
+    pub providers: Vec<provider::Settings>,
     /// `accounts`.
     pub accounts: account::Settings,
     /// `tokens.access`, `tokens.keys`.

@@ -38,6 +38,7 @@ pub mod api;
 pub mod oauth;
 pub mod account;
 pub mod password;
+pub mod provider;
 pub mod token;
 pub mod master;
 pub mod store;

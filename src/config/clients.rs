@@ -1,11 +1,10 @@
-//! `clients`, `accounts`, `cors`, `providers`: who may sign in, with what, and from where.
+//! `clients`, `accounts`, `cors`: who may sign in, with what, and from where.
 
 use std::time::Duration;
 
 use super::{
     item::Item,
-    section::{Section, choose, nearest},
-    tree::Place,
+    section::{Section, choose},
     values,
 };
 use crate::{
@@ -60,59 +59,5 @@ pub(super) fn cors(section: &mut Section<'_>) -> cors::Settings {
         exposed_headers: section.list("exposed_headers", &cors::EXPOSED_HEADERS, header),
         allow_credentials: section.flag("allow_credentials", false),
         max_age: section.duration("max_age", cors::MAX_AGE, Duration::ZERO..=7 * cors::MAX_AGE),
-    }
-}
-
-/// Providers by the names that the HTTP contract gives them, and the endpoints of each that can be set.
-const PROVIDERS: [(&str, &[&str]); 10] = [
-    ("google-oauth2", &["userinfo", "tokeninfo", "jwks", "authorization", "token"]),
-    ("facebook", &["graph", "dialog"]),
-    ("github", OTHER),
-    ("gitlab", OTHER),
-    ("microsoft", OTHER),
-    ("apple-id", OTHER),
-    ("linkedin-openidconnect", OTHER),
-    ("discord", OTHER),
-    ("twitter-oauth2", OTHER),
-    ("slack", OTHER),
-];
-const OTHER: &[&str] = &["userinfo", "jwks", "authorization", "token"];
-
-/// `providers`: checked, since nothing acts on them yet. Whether any is written.
-pub(super) fn providers(item: Item<'_>) -> Option<Place> {
-    let place = item.place.clone();
-    let all = item.named(|name, item| {
-        item.section(|provider| {
-            provider_settings(name, provider);
-            Some(())
-        })
-    });
-    (!all.is_empty()).then_some(place)
-}
-
-fn provider_settings(name: &str, provider: &mut Section<'_>) {
-    let known = PROVIDERS.iter().find(|(known, _)| *known == name);
-    let oidc = provider.get("type").is_some_and(|kind| kind.text(|text| choose(text, &[("oidc", ())])).is_some());
-    if oidc {
-        provider.required("issuer").and_then(|issuer| issuer.text(values::endpoint));
-    } else if provider.get("issuer").is_some() {
-        provider.flaw("issuer", "an issuer belongs to a provider of `type: oidc`");
-    } else if known.is_none() {
-        let hint = match nearest(name, PROVIDERS.iter().map(|(known, _)| *known)) {
-            Some(known) => format!("did you mean `{known}`?"),
-            None => "any OpenID provider works with `type: oidc` and its `issuer`".to_owned(),
-        };
-        provider.walk.flaw(provider.place.clone(), format!("no provider is known as `{name}`; {hint}"));
-    }
-    provider.required("client_id").and_then(|id| id.text(values::line));
-    provider.secret("client_secret", "client_secret_file");
-    provider.list("audiences", &[], values::line);
-    let endpoints = known.map_or(OTHER, |(_, endpoints)| endpoints);
-    if let Some(item) = provider.get("endpoints") {
-        item.section(|section| {
-            for endpoint in endpoints {
-                section.get(endpoint).and_then(|url| url.text(values::endpoint));
-            }
-        });
     }
 }

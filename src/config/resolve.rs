@@ -3,7 +3,7 @@
 use http::HeaderName;
 
 use super::{
-    Settings, clients, identity,
+    Settings, clients, identity, providers,
     routes::{self, Context},
     section::Section,
     server::{self, Server},
@@ -13,7 +13,6 @@ use super::{
 };
 use crate::{
     hygiene::{self, Managed},
-    oauth::client::{self, Grant},
     route::Route,
     token::Claim,
 };
@@ -30,7 +29,7 @@ pub(super) fn resolve(root: &mut Section<'_>) -> Settings {
     let master = root.section("secrets", storage::secrets);
     let clients = root.get("clients").map(clients::clients).unwrap_or_default();
     let cors = root.section("cors", clients::cors);
-    let providers = root.get("providers").and_then(clients::providers);
+    let providers = root.get("providers").map(providers::providers).unwrap_or_default();
     let accounts = root.section("accounts", clients::accounts);
     let (mut access, sessions, token_cache) =
         root.section("tokens", |section| tokens::tokens(section, &server.public_url));
@@ -52,7 +51,8 @@ pub(super) fn resolve(root: &mut Section<'_>) -> Settings {
     check_addresses(root, &server, admin.as_ref());
     check_allowed_headers(root, &server.allow_headers, &managed);
     routes::warn_of_unreachable(root, &routes, &context);
-    warn_of_what_is_not_built(root, providers, limits, &clients);
+    providers::warn_of_half_a_sign_in(root, &providers, &clients);
+    warn_of_what_is_not_built(root, limits);
     access.profile = profile(&identity, &routes);
 
     Settings {
@@ -76,6 +76,7 @@ pub(super) fn resolve(root: &mut Section<'_>) -> Settings {
         master,
         clients,
         cors,
+        providers,
         accounts,
         tokens: access,
         sessions,
@@ -133,27 +134,8 @@ fn check_allowed_headers(root: &mut Section<'_>, allowed: &[(Place, String)], ma
     }
 }
 
-fn warn_of_what_is_not_built(
-    root: &mut Section<'_>,
-    providers: Option<Place>,
-    limits: Option<Place>,
-    clients: &[client::Settings],
-) {
-    if let Some(place) = providers {
-        root.walk
-            .warn(place, "providers: sign-in with other providers is not built yet; this is checked and has no effect");
-    }
+fn warn_of_what_is_not_built(root: &mut Section<'_>, limits: Option<Place>) {
     if let Some(place) = limits {
         root.walk.warn(place, "limits: throttling is not built yet; this is checked and has no effect");
-    }
-    let converting: Vec<_> = clients
-        .iter()
-        .filter(|client| client.grants.contains(&Grant::ConvertToken))
-        .map(|client| client.id.as_str())
-        .collect();
-    if !converting.is_empty() {
-        let message =
-            format!("the grant convert_token is not built yet; it has no effect for: {}", converting.join(", "));
-        root.warn("clients", message);
     }
 }

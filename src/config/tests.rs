@@ -125,11 +125,16 @@ fn describe(s: &Settings) -> String {
         .iter()
         .map(|c| (c.id.clone(), c.secret.as_ref().map(|s| s.expose().to_owned()), c.grants.clone(), c.scopes.clone()))
         .collect();
+    let providers: Vec<_> = s
+        .providers
+        .iter()
+        .map(|p| (&p.name, p.row.name, &p.client_id, &p.audiences, &p.endpoints, &p.issuer, p.trust_email))
+        .collect();
     format!(
         "{:#?}",
         (
             (&s.listeners, &s.public_url, &s.base_path, &s.hygiene, &s.limits, s.max_body, s.admin, &s.log),
-            (path, master, clients, &s.cors, &s.accounts, &s.tokens, &s.sessions, s.token_cache),
+            (path, master, clients, providers, &s.cors, &s.accounts, &s.tokens, &s.sessions, s.token_cache),
             (&s.hashing, &s.identity, &s.upstreams, &s.routes),
         )
     )
@@ -180,14 +185,7 @@ fn the_design_s_example_resolves_whole() {
 #[test]
 fn what_is_not_built_yet_is_named_and_checked() {
     let warnings = good(DESIGN).warnings;
-    assert_eq!(
-        warnings,
-        [
-            "test.yaml:19: clients: the grant convert_token is not built yet; it has no effect for: web",
-            "test.yaml:26: providers: sign-in with other providers is not built yet; this is checked and has no effect",
-            "test.yaml:46: limits: throttling is not built yet; this is checked and has no effect",
-        ]
-    );
+    assert_eq!(warnings, ["test.yaml:46: limits: throttling is not built yet; this is checked and has no effect"]);
     assert!(good(&format!("limits: off\n{MINIMAL}")).warnings.is_empty());
     assert_eq!(report(&format!("limits: {{ sign_in: {{ per_source: 5 }} }}\n{MINIMAL}")).problems.len(), 1);
     for kind in ["postgres", "redis"] {
@@ -217,8 +215,9 @@ identity_headers: { map: { X-User: sub } }
     let example = sections(REFERENCE, &["clients", "providers", "upstreams", "routes"]);
     let endpoints = "
 providers:
-  facebook: { client_id: a, endpoints: { graph: 'http://a' } }
-  google-oauth2: { client_id: a, endpoints: {} }
+  facebook: { client_id: a }
+  google-oauth2: { client_id: a }
+  company: { type: oidc }
 ";
     let mut asked = std::collections::BTreeSet::new();
     for text in [REFERENCE, &format!("{alternatives}{example}"), endpoints, "store: { postgres: { url: a } }"] {

@@ -129,6 +129,15 @@ pub(super) fn endpoint(text: &str) -> Result<Url, String> {
     http_url(text, "an http or https URL is wanted here, without user, password and fragment")
 }
 
+/// An OpenID issuer, to the letter: it is compared as text (OpenID Connect Discovery section 2).
+pub(super) fn issuer(text: &str) -> Result<String, String> {
+    let wanted = "an issuer is wanted here as it writes itself: an http or https URL without query and fragment";
+    match http_url(text, wanted)?.query() {
+        None => Ok(text.to_owned()),
+        Some(_) => Err(wanted.into()),
+    }
+}
+
 /// A URL that names a server and nothing more.
 pub(super) fn server(text: &str) -> Result<upstream::Server, String> {
     let wanted = "a server is `http://HOST:PORT` or `https://HOST:PORT` and nothing more";
@@ -299,6 +308,13 @@ mod tests {
         for text in ["*", "null", "http://a/", "http://A", "http://a:80", "https://*.a", "http://a/b", "a"] {
             assert!(origin(text).is_err(), "{text}");
         }
+        for text in ["https://id.example", "https://id.example/", "http://ID.example:80/realms/a"] {
+            assert_eq!(issuer(text).as_deref(), Ok(text));
+        }
+        for text in ["id.example", "https://id.example?a", "https://id.example?", "https://id.example#", "https://u@a"]
+        {
+            assert!(issuer(text).is_err(), "{text}");
+        }
         assert_eq!(server("http://[::1]"), Ok(upstream::Server { host: "::1".into(), port: 80, tls: false }));
         assert_eq!(server("https://API.a:8443/"), Ok(upstream::Server { host: "api.a".into(), port: 8443, tls: true }));
         for text in ["http://a/b", "http://u@a", "http://@a", "unix:/a", "a:80", "http://a:0", "http:\\\\a", "http:a"] {
@@ -337,7 +353,7 @@ mod tests {
         #[test]
         fn no_text_upsets_the_readers(text in "\\PC*|[/%.;a-fA-F0-9é]*|https?://[\\PC]*") {
             let _ = (address(&text), network(&text), host(&text), authority(&text), public_url(&text), origin(&text));
-            let _ = (server(&text), path(&text), base_path(&text), method(&text), identity_header(&text), scope(&text));
+            let _ = (endpoint(&text), issuer(&text), server(&text), path(&text), base_path(&text), method(&text), identity_header(&text), scope(&text));
         }
     }
 }

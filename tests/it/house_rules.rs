@@ -17,9 +17,10 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
 /// Crates that only these modules know; the rest goes through them.
 const HOMES: &[(&str, &[&str])] = &[
     ("pingora", &["app", "listener", "proxy", "hygiene", "cors", "identity", "upstream"]),
-    ("rustls", &["main", "listener", "upstream"]),
+    ("rustls", &["main", "listener", "upstream", "provider"]),
     ("axum", &["app", "listener", "proxy", "upstream", "api", "telemetry"]),
-    ("jsonwebtoken", &["token"]),
+    ("jsonwebtoken", &["provider"]),
+    ("reqwest", &["provider"]),
     ("argon2", &["password"]),
     ("zxcvbn", &["password"]),
     ("sqlx", &["store"]),

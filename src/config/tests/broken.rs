@@ -67,12 +67,23 @@ fn each_mistake_is_told_apart() {
         ("cors: { allowed_origins: ['https://a.example/'] }\n", "1:27", "without trailing slash"),
         ("cors: { allow_credentials: 1 }\n", "1:28", "`true` or `false`"),
         ("cors: { allowed_methods: [get] }\n", "1:27", "in upper case"),
-        ("providers: { google: { client_id: a } }\n", "1:14", "no provider is known as `google`"),
+        ("providers: { google: { client_id: a } }\n", "1:14", "no provider is known as `google`; any OpenID provider"),
         ("providers: { facebok: { client_id: a } }\n", "1:14", "did you mean `facebook`?"),
-        ("providers: { facebook: {} }\n", "1:14", "`client_id` is missing"),
+        ("providers: { github: { client_id: a, endpoints: { jwks: 'https://a' } } }\n", "1:14", "known as `github`"),
+        ("providers: { 'a b': { client_id: a } }\n", "1:14", "visible ASCII"),
+        ("providers: { google-oauth2: {} }\n", "1:14", "`client_id` is missing"),
+        ("providers: { google-oauth2: { client_id: a, trust_email: true } }\n", "1:45", "unknown key `trust_email`"),
+        ("providers: { google-oauth2: { client_id: a, issuer: 'https://a' } }\n", "1:53", "belongs to a provider of"),
+        ("providers: { google-oauth2: { client_id: a, endpoints: { token: /a } } }\n", "1:65", "an http or https URL"),
+        ("providers: { facebook: { client_id: a } }\n", "1:14", "`client_secret` is missing in `providers.facebook`"),
+        (
+            "providers: { facebook: { client_id: a, client_secret: b, endpoints: { token: 'https://a' } } }\n",
+            "1:71",
+            "known here: graph",
+        ),
         ("providers: { x: { type: oidc, client_id: a } }\n", "1:14", "`issuer` is missing"),
-        ("providers: { facebook: { client_id: a, endpoints: { token: 'https://a' } } }\n", "1:53", "known here: graph"),
-        ("providers: { slack: { client_id: a, endpoints: { token: /a } } }\n", "1:57", "an http or https URL"),
+        ("providers: { x: { type: oidc, client_id: a, issuer: a.example } }\n", "1:53", "an issuer is wanted"),
+        ("providers: { x: { type: oidcc, client_id: a, issuer: 'https://a' } }\n", "1:25", "did you mean `oidc`?"),
         // tokens, hashing, limits
         ("tokens: { access: { ttl: 0s } }\n", "1:26", "between 1s and 1d"),
         ("tokens: { access: { ttl: 1500ms } }\n", "1:26", "whole seconds"),
@@ -175,6 +186,10 @@ fn what_is_likely_not_meant_is_warned_of() {
         "route /b: nothing reaches it: the earlier",
     );
     warning(&routes("{ upstream: app, cors: handle }"), "nothing to handle");
+    let convert = "clients: { a: { grants: [convert_token] } }\n";
+    let provider = "providers: { google-oauth2: { client_id: a } }\n";
+    warning(&with(convert), "clients: without `providers` the grant convert_token is of no use to: a");
+    warning(&with(provider), "providers: no client here has the grant convert_token");
 
     let quiet = [
         "{ upstream: app, match: { path: /ab } }, { upstream: b, match: { path: /a } }",
@@ -191,6 +206,7 @@ fn what_is_likely_not_meant_is_warned_of() {
         "server: { public_url: 'http://[::1]' }",
         "server: { public_url: 'https://gate.example' }",
         "identity_headers: { unverified_email: send }\naccounts: { registration: closed }",
+        &format!("{convert}{provider}"),
     ] {
         assert_eq!(good(&with(quiet)).warnings, Vec::<String>::new(), "{quiet}");
     }
@@ -203,6 +219,7 @@ fn no_report_shows_a_secret() {
         "clients: { web: { secret: CANARY, grants: [nope] } }\n",
         "clients: { web: { secret: 'CANARY', grants: [nope] } } # CANARY was longer\n",
         "clients:\n  web:\n    secret: |\n      CANARY\n      CANARY\n    grants: [nope]\n",
+        "providers: { facebook: { client_secret: CANARY } }\n",
         "secrets: { master: CANARY }\n",
         "store: { redis: { url: 'redis://:CANARY@cache' } }\n",
         // Where it does not belong.

@@ -1,0 +1,91 @@
+//! What a provider is made of: its row of the table, the operator's settings, and the tools that all share.
+
+use std::sync::Arc;
+
+use url::Url;
+
+use super::{Provider, http::Http};
+use crate::{clock::Clock, secret::Secret};
+
+/// What the configuration must know of a provider, and how it is made.
+pub struct Row {
+    /// Its name in the configuration, and the `backend` of the HTTP contract.
+    pub name: &'static str,
+    /// Its endpoints by key, with their defaults; without one, the endpoint is found or not used.
+    pub endpoints: &'static [(&'static str, Option<&'static str>)],
+    /// Why it cannot do without a client secret, if so.
+    pub needs_secret: Option<&'static str>,
+    /// Whether an operator may have all its addresses count as verified, unless it says of one that it is not.
+    pub trust_email: bool,
+    /// Makes it of settings that fit the row.
+    pub(super) make: fn(Parts) -> Result<Arc<dyn Provider>, Unusable>,
+}
+
+/// A provider of the configuration.
+#[derive(Clone)]
+pub struct Settings {
+    /// The key it stands under.
+    pub name: String,
+    /// What it is.
+    pub row: &'static Row,
+    /// Our id there.
+    pub client_id: String,
+    /// Our secret there.
+    pub client_secret: Option<Secret>,
+    /// More ids of ours there, such as those of mobile apps.
+    pub audiences: Vec<String>,
+    /// Endpoints by the keys of the row, defaults among them.
+    pub endpoints: Vec<(&'static str, Url)>,
+    /// The issuer to the letter, for `type: oidc`.
+    pub issuer: Option<String>,
+    /// An address counts as verified unless the provider says that it is not.
+    pub trust_email: bool,
+}
+
+impl Settings {
+    /// Every id that a token may have been issued to.
+    pub(super) fn our_ids(&self) -> Vec<String> {
+        [&self.client_id].into_iter().chain(&self.audiences).cloned().collect()
+    }
+
+    pub(super) fn endpoint(&self, key: &str) -> Option<Url> {
+        self.endpoints.iter().find(|(own, _)| *own == key).map(|(_, url)| url.clone())
+    }
+}
+
+/// What a provider is made of.
+pub struct Parts {
+    pub(super) settings: Settings,
+    pub(super) http: Http,
+    pub(super) clock: Clock,
+}
+
+impl Parts {
+    pub(super) fn endpoint(&self, key: &'static str) -> Result<Url, Unusable> {
+        self.settings.endpoint(key).ok_or_else(|| self.lacks(key))
+    }
+
+    pub(super) fn client_secret(&self) -> Result<Secret, Unusable> {
+        self.settings.client_secret.clone().ok_or_else(|| self.lacks("client_secret"))
+    }
+
+    pub(super) fn lacks(&self, what: &'static str) -> Unusable {
+        Unusable::Lacking { provider: self.settings.name.clone(), what }
+    }
+}
+
+/// Why there can be no providers.
+#[derive(Debug, thiserror::Error)]
+pub enum Unusable {
+    /// A setting that the provider cannot do without is not there, or is no such thing.
+    #[error("the provider {provider} has no usable `{what}`")]
+    Lacking {
+        /// The provider.
+        provider: String,
+        /// The key.
+        what: &'static str,
+    },
+    /// The HTTP client cannot be made.
+    #[error("no HTTP client for identity providers: {0}")]
+    Client(reqwest::Error),
+}
