@@ -3,7 +3,7 @@
 //! The Graph API answers any app's token, so `debug_token` is asked first for which app it was issued; and every question
 //! about a person carries a proof that it is our app that asks.
 
-use std::{fmt::Write, sync::Arc};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use aws_lc_rs::hmac;
@@ -109,7 +109,13 @@ impl Facebook {
     async fn by_access_token(&self, token: &Secret) -> Result<Me, Error> {
         let app_token = Secret::new(format!("{}|{}", self.app_id, self.app_secret.expose()));
         let asked = [("input_token", token.expose()), ("access_token", app_token.expose())];
-        let Debugged { data: debug } = self.ask("debug_token", &["debug_token"], &asked).await?;
+        let Debugged { data: debug } =
+            self.ask("debug_token", &["debug_token"], &asked).await.inspect_err(|error| {
+                // A bad token is told by a good answer.
+                if let Error::Canceled(_) = error {
+                    tracing::warn!("facebook does not tell us about tokens: are client_id and client_secret right?");
+                }
+            })?;
         if !debug.is_valid {
             return Err(Error::Canceled("the token does not hold"));
         }
@@ -147,10 +153,7 @@ impl Facebook {
 fn proof(app_secret: &Secret, token: &Secret) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, app_secret.expose().as_bytes());
     let mac = hmac::sign(&key, token.expose().as_bytes());
-    mac.as_ref().iter().fold(String::new(), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    mac.as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
 /// An id, which Facebook has written as text and as a number.
