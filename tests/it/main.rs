@@ -17,6 +17,7 @@ mod command_line;
 mod durability;
 mod house_rules;
 mod outage;
+mod provider;
 mod request_path;
 mod sessions;
 mod support;

@@ -4,8 +4,9 @@
 pub mod answer;
 mod gateway;
 pub mod process;
+pub mod provider;
 pub mod h2;
-mod upstream;
+pub mod upstream;
 
 pub use answer::{Answer, exchange};
 pub use gateway::{Bench, Gateway, PASSWORD, Tokens};
