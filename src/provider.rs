@@ -7,6 +7,7 @@
 mod cached;
 mod error;
 mod facebook;
+mod github;
 mod google;
 mod http;
 mod id_token;
@@ -22,12 +23,12 @@ use tokio::{sync::Semaphore, time::timeout};
 
 pub use error::Error;
 pub use identity::{Email, Identity, Kind, Presented, Verified};
-pub use settings::{Parts, Row, Settings, Unusable};
+pub use settings::{Extra, Parts, Row, Settings, Unusable};
 
 use crate::clock::Clock;
 
 /// The providers that are known by name.
-pub const TABLE: &[&Row] = &[&google::ROW, &facebook::ROW];
+pub const TABLE: &[&Row] = &[&google::ROW, &facebook::ROW, &github::ROW];
 
 /// `type: oidc`, under any name.
 pub const OIDC: &Row = &oidc::ROW;

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     oauth::client::{self, Grant},
-    provider::{self, OIDC, Row, TABLE},
+    provider::{self, Extra, OIDC, Row, TABLE},
 };
 
 /// `providers`, in the order of the file.
@@ -28,9 +28,10 @@ fn settings(name: &str, provider: &mut Section<'_>) -> Option<provider::Settings
     let (row, issuer) = kind(name, provider);
     let client_id = provider.required("client_id").and_then(|id| id.text(values::line));
     let client_secret = secret(name, row, provider);
-    let audiences = provider.list("audiences", &[], values::line);
     // Of one that is not known, whatever any has: that it is not known is all there is to say.
     let rows = row.map_or_else(|| [TABLE, &[OIDC]].concat(), |row| vec![row]);
+    let has = |extra| rows.iter().any(|row| row.extras.contains(&extra));
+    let audiences = if has(Extra::Audiences) { provider.list("audiences", &[], values::line) } else { Vec::default() };
     let endpoints = provider.section("endpoints", |section| {
         let mut read = |key, default: Option<&str>| match default {
             Some(default) => section.with(key, Value::plain(default), |item| item.text(values::endpoint)),
@@ -39,7 +40,15 @@ fn settings(name: &str, provider: &mut Section<'_>) -> Option<provider::Settings
         let known = rows.iter().flat_map(|row| row.endpoints);
         known.filter_map(|(key, default)| Some((*key, read(key, *default)?))).collect()
     });
-    let trust_email = rows.iter().any(|row| row.trust_email) && provider.flag("trust_email", false);
+    let tenant = if has(Extra::Tenant) { provider.get("tenant") } else { None };
+    let tenant = tenant.map(|tenant| tenant.text(values::uuid));
+    let trust_email = has(Extra::TrustEmail) && provider.flag("trust_email", false);
+    if trust_email && tenant.is_none() && row.is_some_and(|row| row.extras.contains(&Extra::Tenant)) {
+        let message = "this goes with `tenant`: whoever runs a tenant gives its accounts any address, so that only the \
+                       addresses of one that you know can be trusted";
+        provider.flaw("trust_email", message);
+    }
+    let accept_any_app = accept_any_app(name, &rows, row.is_some(), provider);
     Some(provider::Settings {
         name: name.to_owned(),
         row: row?,
@@ -49,6 +58,8 @@ fn settings(name: &str, provider: &mut Section<'_>) -> Option<provider::Settings
         endpoints,
         issuer,
         trust_email,
+        tenant: tenant.flatten(),
+        accept_any_app,
     })
 }
 
@@ -70,6 +81,24 @@ fn kind(name: &str, provider: &mut Section<'_>) -> (Option<&'static Row>, Option
         provider.walk.flaw(provider.place.clone(), format!("no provider is known as `{name}`; {hint}"));
     }
     (known, None)
+}
+
+/// Whether the operator has taken on what a provider does not tell.
+fn accept_any_app(name: &str, rows: &[&Row], known: bool, provider: &mut Section<'_>) -> bool {
+    const KEY: &str = "accept_any_app";
+    let means = rows.iter().flat_map(|row| row.extras).find_map(|extra| match extra {
+        Extra::AcceptAnyApp(means) => Some(*means),
+        _ => None,
+    });
+    let Some(means) = means else { return false };
+    let accepted = provider.flag(KEY, false);
+    if accepted {
+        provider.warn(KEY, means);
+    } else if known {
+        let message = format!("`{KEY}: true` is missing in `providers.{name}`, and has to be a decision: {means}");
+        provider.walk.flaw(provider.place.clone(), message);
+    }
+    accepted
 }
 
 fn secret(name: &str, row: Option<&Row>, provider: &mut Section<'_>) -> Option<crate::secret::Secret> {

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     master,
     oauth::client::Grant,
+    provider,
     route::{Auth, Cors},
     store,
     token::Claim,
@@ -128,7 +129,17 @@ fn describe(s: &Settings) -> String {
     let providers: Vec<_> = s
         .providers
         .iter()
-        .map(|p| (&p.name, p.row.name, &p.client_id, &p.audiences, &p.endpoints, &p.issuer, p.trust_email))
+        .map(|p| {
+            (
+                &p.name,
+                p.row.name,
+                &p.client_id,
+                &p.audiences,
+                &p.endpoints,
+                &p.issuer,
+                (p.trust_email, p.tenant, p.accept_any_app),
+            )
+        })
         .collect();
     format!(
         "{:#?}",
@@ -197,7 +208,7 @@ fn what_is_not_built_yet_is_named_and_checked() {
 #[test]
 fn the_reference_says_what_the_defaults_are() {
     let example = sections(REFERENCE, &["clients", "providers", "upstreams", "routes"]);
-    assert!(example.len() < REFERENCE.len() / 2);
+    assert!(example.len() < REFERENCE.len() * 2 / 3, "the other sections are left out");
     assert_eq!(printed(REFERENCE, &VARIABLES), printed(&example, &VARIABLES));
     let (whole, example) = (parse_with(REFERENCE, &VARIABLES).unwrap(), parse_with(&example, &VARIABLES).unwrap());
     assert_eq!(describe(&whole), describe(&example));
@@ -213,14 +224,11 @@ identity_headers: { map: { X-User: sub } }
 ";
     let alternatives = sections(everything, &["server", "secrets", "store", "identity_headers"]);
     let example = sections(REFERENCE, &["clients", "providers", "upstreams", "routes"]);
-    let endpoints = "
-providers:
-  facebook: { client_id: a }
-  google-oauth2: { client_id: a }
-  company: { type: oidc }
-";
+    let entry = |name: &str| format!("  {name}: {{ client_id: a }}\n");
+    let known: String = provider::TABLE.iter().map(|row| entry(row.name)).collect();
+    let providers = format!("providers:\n{known}  company: {{ type: oidc }}\n");
     let mut asked = std::collections::BTreeSet::new();
-    for text in [REFERENCE, &format!("{alternatives}{example}"), endpoints, "store: { postgres: { url: a } }"] {
+    for text in [REFERENCE, &format!("{alternatives}{example}"), &providers, "store: { postgres: { url: a } }"] {
         let mut document = tree::parse(text).unwrap_or_else(|flaw| panic!("{flaw:?}"));
         let mut walk = Walk::default();
         Item::root(&mut document.root, &mut walk).section(super::resolve::resolve);
@@ -235,6 +243,17 @@ providers:
     let missing: Vec<_> =
         asked.into_iter().filter(|key| !written.contains(key) && !named_in_comments.contains(key)).collect();
     assert_eq!(missing, Vec::<&str>::new());
+}
+
+#[test]
+fn the_reference_names_every_provider_and_its_endpoints() {
+    for row in provider::TABLE {
+        assert!(REFERENCE.contains(&format!(" {}:", row.name)), "{}", row.name);
+        for (key, default) in row.endpoints {
+            let default = default.expect("a provider that is known by name has all its endpoints");
+            assert!(REFERENCE.contains(&format!(" {key}: {default}")), "{}: {key}", row.name);
+        }
+    }
 }
 
 #[test]

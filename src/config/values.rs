@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use http::{HeaderName, Method};
 use ipnet::IpNet;
 use url::{Host, Url};
+use uuid::Uuid;
 
 use crate::{
     hygiene::{host, path},
@@ -127,6 +128,15 @@ pub(super) fn origin(text: &str) -> Result<String, String> {
 /// A whole URL of somebody else's service.
 pub(super) fn endpoint(text: &str) -> Result<Url, String> {
     http_url(text, "an http or https URL is wanted here, without user, password and fragment")
+}
+
+/// A UUID in its usual form (RFC 9562 section 4).
+pub(super) fn uuid(text: &str) -> Result<Uuid, String> {
+    let usual = |uuid: &Uuid| uuid.hyphenated().to_string().eq_ignore_ascii_case(text);
+    Uuid::try_parse(text)
+        .ok()
+        .filter(usual)
+        .ok_or_else(|| "a UUID is wanted here, such as `01234567-89ab-cdef-0123-456789abcdef`".into())
 }
 
 /// An OpenID issuer, to the letter: it is compared as text (OpenID Connect Discovery section 2).

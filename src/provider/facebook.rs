@@ -12,10 +12,10 @@ use serde_json::{Number, Value};
 use url::Url;
 
 use super::{
-    Error, Identity, Parts, Presented, Provider, Row, Unusable,
-    http::Http,
+    Error, Extra, Identity, Parts, Presented, Provider, Row, Unusable,
+    http::{Http, beneath},
     id_token::Verifier,
-    identity::{self, Verified},
+    identity::{self, Profile, Verified},
     jwks::Jwks,
 };
 use crate::secret::Secret;
@@ -28,7 +28,7 @@ pub(super) const ROW: Row = Row {
         ("jwks", Some("https://limited.facebook.com/.well-known/oauth/openid/jwks/")),
     ],
     needs_secret: Some("Facebook tells nobody but the app itself, by its secret, for which app a token was issued"),
-    trust_email: false,
+    extras: &[Extra::Audiences],
     make,
 };
 
@@ -92,7 +92,7 @@ struct Me {
 impl Provider for Facebook {
     async fn identify(&self, presented: &Presented<'_>) -> Result<Identity, Error> {
         let me = if presented.is_id_token() {
-            let profile = self.id_tokens.verify(presented).await?;
+            let profile: Profile = self.id_tokens.verify(presented).await?;
             Me { id: profile.sub, name: profile.name, email: profile.email }
         } else {
             self.by_access_token(presented.access_token()?).await?
@@ -140,10 +140,7 @@ impl Facebook {
         path: &[&str],
         query: &[(&str, &str)],
     ) -> Result<T, Error> {
-        let mut url = self.graph.clone();
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().extend(path);
-        }
+        let mut url = beneath(&self.graph, path);
         url.query_pairs_mut().extend_pairs(query);
         self.http.get(step, url).ask().await
     }

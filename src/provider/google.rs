@@ -9,8 +9,8 @@ use serde::Deserialize;
 use url::Url;
 
 use super::{
-    Error, Identity, Parts, Presented, Provider, Row, Unusable, http::Http, id_token::Verifier, identity::Profile,
-    jwks::Jwks,
+    Error, Extra, Identity, Parts, Presented, Provider, Row, Unusable, http::Http, id_token::Verifier,
+    identity::Profile, jwks::Jwks,
 };
 
 pub(super) const ROW: Row = Row {
@@ -23,7 +23,7 @@ pub(super) const ROW: Row = Row {
         ("token", Some("https://oauth2.googleapis.com/token")),
     ],
     needs_secret: None,
-    trust_email: false,
+    extras: &[Extra::Audiences],
     make,
 };
 

@@ -3,7 +3,7 @@
 //! Nothing of an answer is trusted: no redirect is followed, no body is read beyond a cap, no call lasts longer than a
 //! check may. A failure is logged here, where the step is known, and never with a URL: ours have tokens in them.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
 use reqwest::{
     Client, RequestBuilder, Response, StatusCode,
@@ -14,6 +14,7 @@ use serde::{
     Deserialize,
     de::{DeserializeOwned, IgnoredAny},
 };
+use serde_json::Value;
 use url::{Url, form_urlencoded};
 
 use super::{DEADLINE, Error};
@@ -80,6 +81,12 @@ impl Http {
         Call { http: self, step, request }
     }
 
+    /// POST of JSON.
+    pub(super) fn post_json(&self, step: &'static str, url: Url, json: &Value) -> Call<'_> {
+        let request = self.client.post(url).header(CONTENT_TYPE, "application/json").body(json.to_string());
+        Call { http: self, step, request }
+    }
+
     /// An answer that can be read and makes no sense.
     pub(super) fn senseless(&self, step: &'static str, reason: &'static str) -> Error {
         self.failed(step, Error::Unreadable(reason), None)
@@ -104,46 +111,89 @@ impl Call<'_> {
         Self { request: self.request.basic_auth(encoded(id), Some(encoded(secret.expose()))), ..self }
     }
 
+    /// With a header that takes the place of a default one.
+    pub(super) fn header(self, name: &'static str, value: &'static str) -> Self {
+        Self { request: self.request.header(name, value), ..self }
+    }
+
     /// Asks about a token: 400, 401 and 403 are the provider's no to it.
     pub(super) async fn ask<T: DeserializeOwned>(self) -> Result<T, Error> {
-        self.json(|status| match status {
-            StatusCode::BAD_REQUEST => Some(Error::Canceled("the provider answers with status 400")),
-            StatusCode::UNAUTHORIZED => Some(Error::NotAllowed("the provider answers with status 401")),
-            StatusCode::FORBIDDEN => Some(Error::NotAllowed("the provider answers with status 403")),
-            _ => None,
-        })
-        .await
+        self.json(|status| refusal(status).map(Err), read).await
+    }
+
+    /// As [`Call::ask`], for what a token need not give access to: nothing, when the provider says one of these statuses.
+    pub(super) async fn ask_unless<T: DeserializeOwned>(self, none: &[u16]) -> Result<Option<T>, Error> {
+        self.json(nothing_or_refusal(none), |body| read(body).map(Some)).await
+    }
+
+    /// As [`Call::ask_unless`], for a list.
+    pub(super) async fn list_unless<T: DeserializeOwned>(self, none: &[u16]) -> Result<Option<Vec<T>>, Error> {
+        self.json(nothing_or_refusal(none), |body| read_list(body).map(Some)).await
+    }
+
+    /// Asks about a token as our app: these statuses are the provider's no to it, and all others are about us.
+    pub(super) async fn ask_as_app<T: DeserializeOwned>(self, no: &[u16]) -> Result<T, Error> {
+        const NO: Error = Error::NotAllowed("the provider does not know the token as our app's");
+        self.json(|status| no.contains(&status.as_u16()).then_some(Err(NO)), read).await
     }
 
     /// Fetches what does not depend on a token, so that no status is a word about one.
     pub(super) async fn fetch<T: DeserializeOwned>(self) -> Result<T, Error> {
-        self.json(|_| None).await
+        self.json(|_| None, read).await
     }
 
-    async fn json<T: DeserializeOwned>(self, refusal: impl FnOnce(StatusCode) -> Option<Error>) -> Result<T, Error> {
+    /// `by_status` is for statuses that say it all.
+    async fn json<T>(
+        self,
+        by_status: impl FnOnce(StatusCode) -> Option<Result<T, Error>>,
+        read: impl FnOnce(&[u8]) -> Result<T, &'static str>,
+    ) -> Result<T, Error> {
         let Self { http, step, request } = self;
         let answer = async {
             let response = request.send().await.map_err(|error| unsent(&error))?;
-            if let Some(error) = refusal(response.status()) {
-                return Ok(Err(error));
+            if let Some(outcome) = by_status(response.status()) {
+                return Ok(ControlFlow::Break(outcome));
             }
             match response.status() {
                 StatusCode::SERVICE_UNAVAILABLE => {
                     Err((Error::Unreachable("the provider answers with status 503"), None))
                 }
                 status if !status.is_success() => Err((Error::Status(status.as_u16()), None)),
-                _ => Ok(Ok(body(response).await?)),
+                _ => Ok(ControlFlow::Continue(body(response).await?)),
             }
         };
         let body = match tokio::time::timeout(DEADLINE, answer).await {
-            Ok(Ok(Ok(body))) => body,
+            Ok(Ok(ControlFlow::Continue(body))) => body,
             // Said of the token, not of the provider: that is for whoever presented it to know.
-            Ok(Ok(Err(refusal))) => return Err(refusal),
+            Ok(Ok(ControlFlow::Break(outcome))) => return outcome,
             Ok(Err((error, cause))) => return Err(http.failed(step, error, cause.as_deref())),
             Err(_) => return Err(http.failed(step, Error::Unreachable("no answer in time"), None)),
         };
         read(&body).map_err(|reason| http.senseless(step, reason))
     }
+}
+
+/// How a provider says no to a token.
+fn refusal(status: StatusCode) -> Option<Error> {
+    match status {
+        StatusCode::BAD_REQUEST => Some(Error::Canceled("the provider answers with status 400")),
+        StatusCode::UNAUTHORIZED => Some(Error::NotAllowed("the provider answers with status 401")),
+        StatusCode::FORBIDDEN => Some(Error::NotAllowed("the provider answers with status 403")),
+        _ => None,
+    }
+}
+
+fn nothing_or_refusal<T>(nothing: &[u16]) -> impl FnOnce(StatusCode) -> Option<Result<Option<T>, Error>> {
+    |status| if nothing.contains(&status.as_u16()) { Some(Ok(None)) } else { refusal(status).map(Err) }
+}
+
+/// The URL of a path beneath a base, segment by segment.
+pub(super) fn beneath(base: &Url, path: &[&str]) -> Url {
+    let mut url = base.clone();
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.pop_if_empty().extend(path);
+    }
+    url
 }
 
 /// Reads a body to its end, or to the cap.
@@ -179,6 +229,14 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, &'static str> {
     serde_json::from_slice(body).map_err(|_| "the answer has not the form of one")
 }
 
+/// Reads a list.
+fn read_list<T: DeserializeOwned>(body: &[u8]) -> Result<Vec<T>, &'static str> {
+    if !body.trim_ascii_start().starts_with(b"[") {
+        return Err("the answer is no JSON list");
+    }
+    serde_json::from_slice(body).map_err(|_| "the answer has not the form of one")
+}
+
 fn unsent(error: &reqwest::Error) -> (Error, Option<String>) {
     let reason = if error.is_builder() {
         "the request cannot be made"
@@ -203,8 +261,6 @@ fn cause(error: &reqwest::Error) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
-
     use super::*;
 
     fn refused(body: &[u8]) -> bool {
@@ -233,6 +289,28 @@ mod tests {
         assert!(read::<Person>(br#"{"sub": "1"}"#).is_ok());
         assert!(read::<Person>(br#"{"sub": "1", "sub": "2"}"#).is_err());
         assert!(read::<Person>(br#"["1"]"#).is_err());
+    }
+
+    #[test]
+    fn a_list_is_one() {
+        assert_eq!(read_list::<u8>(b" [1, 2]"), Ok(vec![1, 2]));
+        for body in [&b""[..], b"{}", b"null", b"1", b"[", b"[\"1\"]", b"[1]]"] {
+            assert!(read_list::<u8>(body).is_err(), "{}", String::from_utf8_lossy(body));
+        }
+    }
+
+    #[test]
+    fn a_path_goes_beneath_its_base_whatever_is_in_a_segment() {
+        for (base, path) in [
+            ("https://a.example", "/x/@me"),
+            ("https://a.example/", "/x/@me"),
+            ("https://a.example/api/v3", "/api/v3/x/@me"),
+            ("https://a.example/api/v3/", "/api/v3/x/@me"),
+        ] {
+            assert_eq!(beneath(&Url::parse(base).unwrap(), &["x", "@me"]).path(), path, "{base}");
+        }
+        let odd = beneath(&Url::parse("https://a.example").unwrap(), &["a/b?c#d%", "..", "e"]);
+        assert_eq!(odd.as_str(), "https://a.example/a%2Fb%3Fc%23d%25/e");
     }
 
     #[test]

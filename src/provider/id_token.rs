@@ -9,7 +9,7 @@ use serde::{
 };
 use serde_json::Number;
 
-use super::{Error, Presented, identity::Profile, jwks, jwks::Jwks};
+use super::{Error, Presented, jwks, jwks::Jwks};
 use crate::clock::Clock;
 
 /// Longest ID token that is looked at, bytes.
@@ -26,6 +26,8 @@ pub(super) struct Verifier {
     issuer: Box<dyn Fn(&str) -> bool + Send + Sync>,
     /// Our own client ids.
     audiences: Vec<String>,
+    /// Whether a key that says of which issuer it is may sign for an `iss`.
+    scope: fn(&str, &str) -> bool,
 }
 
 impl Verifier {
@@ -35,11 +37,16 @@ impl Verifier {
         issuer: impl Fn(&str) -> bool + Send + Sync + 'static,
         audiences: Vec<String>,
     ) -> Self {
-        Self { jwks, clock, issuer: Box::new(issuer), audiences }
+        Self { jwks, clock, issuer: Box::new(issuer), audiences, scope: |_, _| true }
+    }
+
+    /// Holds keys to the `issuer` that their set states of them: `scope` is told it, and the token's `iss`.
+    pub(super) fn with_scope_of_keys(self, scope: fn(&str, &str) -> bool) -> Self {
+        Self { scope, ..self }
     }
 
     /// What the token says of the person, if it holds.
-    pub(super) async fn verify(&self, presented: &Presented<'_>) -> Result<Profile, Error> {
+    pub(super) async fn verify<T: DeserializeOwned>(&self, presented: &Presented<'_>) -> Result<T, Error> {
         let token = Compact::split(presented.token.expose()).ok_or(Error::NotAllowed("this is no ID token"))?;
         let header: Header = token.header().ok_or(Error::NotAllowed("the header is none of an ID token"))?;
         let algorithm = header.algorithm()?;
@@ -49,6 +56,9 @@ impl Verifier {
             read(&payload).ok_or(Error::NotAllowed("a claim is missing, twice, or of a wrong type"))?;
         self.judge(&claims, presented.nonce)?;
         let key = self.jwks.key(header.kid.as_deref(), algorithm).await?;
+        if !key.issuer().is_none_or(|own| (self.scope)(own, &claims.iss)) {
+            return Err(Error::NotAllowed("the key is another issuer's"));
+        }
         if !key.verifies(token.signed, token.signature, algorithm) {
             return Err(Error::NotAllowed("the signature does not hold"));
         }

@@ -46,7 +46,9 @@ impl<'a> Presented<'a> {
     /// The token as one that only its provider can read: what may go into a URL or a header.
     pub(super) fn access_token(&self) -> Result<&'a Secret, Error> {
         let text = self.token.expose();
-        if self.nonce.is_some() {
+        if self.kind == Kind::IdToken {
+            Err(Error::NotAllowed("this provider has no ID tokens"))
+        } else if self.nonce.is_some() {
             // Whoever sends a nonce relies on it being compared.
             Err(Error::NotAllowed("an access token has no nonce"))
         } else if text.is_empty() || text.len() > MAX_ACCESS_TOKEN || !text.bytes().all(|b| b.is_ascii_graphic()) {
@@ -220,15 +222,18 @@ mod tests {
 
     #[test]
     fn what_goes_into_a_url_or_a_header_is_visible_ascii_of_some_length() {
-        let check = |token: &str, nonce| {
+        let check_kind = |token: &str, kind, nonce| {
             let token = Secret::from(token);
-            Presented { token: &token, kind: Kind::AccessToken, nonce }.access_token().map(|token| token.expose().len())
+            Presented { token: &token, kind, nonce }.access_token().map(|token| token.expose().len())
         };
+        let check = |token: &str, nonce| check_kind(token, Kind::AccessToken, nonce);
         assert_eq!(check("ya29.a0-_~+/=", None), Ok(13));
         assert_eq!(check(&"x".repeat(MAX_ACCESS_TOKEN), None), Ok(MAX_ACCESS_TOKEN));
         for bad in ["", "a b", "a\r\nX-Evil: 1", "a\0", "é", &"x".repeat(MAX_ACCESS_TOKEN + 1)] {
             assert!(check(bad, None).is_err(), "{bad:?}");
         }
         assert!(check("ya29", Some("nonce")).is_err());
+        assert_eq!(check_kind("ya29", Kind::Unsaid, None), Ok(4));
+        assert!(check_kind("ya29", Kind::IdToken, None).is_err());
     }
 }

@@ -98,6 +98,8 @@ struct Jwk {
     e: Option<String>,
     x: Option<String>,
     y: Option<String>,
+    /// Of Microsoft's sets, which serve many issuers.
+    issuer: Option<String>,
 }
 
 /// Keys that can verify.
@@ -109,6 +111,7 @@ pub(super) struct Key {
     kid: Option<Arc<str>>,
     /// What it may verify: one algorithm if it says so, else those of its type.
     algorithms: Arc<[Algorithm]>,
+    issuer: Option<Arc<str>>,
     decoding: Arc<DecodingKey>,
 }
 
@@ -157,8 +160,14 @@ impl Key {
         (verifies && !algorithms.is_empty()).then(|| Self {
             kid: jwk.kid.map(Into::into),
             algorithms,
+            issuer: jwk.issuer.map(Into::into),
             decoding: Arc::new(decoding),
         })
+    }
+
+    /// Of which issuer it is, where its set says so.
+    pub(super) fn issuer(&self) -> Option<&str> {
+        self.issuer.as_deref()
     }
 
     /// Whether `signature` (base64url) is this key's under `signed`. Only for an algorithm that the key was found by.

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::{
-    Error, Identity, Parts, Presented, Provider, Row, Unusable,
+    Error, Extra, Identity, Parts, Presented, Provider, Row, Unusable,
     cached::Cached,
     http::Http,
     id_token::{Audience, Verifier},
@@ -20,8 +20,13 @@ use super::{
 use crate::secret::Secret;
 
 /// For providers under any name.
-pub(super) const ROW: Row =
-    Row { name: "oidc", endpoints: &[("userinfo", None), ("jwks", None)], needs_secret: None, trust_email: true, make };
+pub(super) const ROW: Row = Row {
+    name: "oidc",
+    endpoints: &[("userinfo", None), ("jwks", None)],
+    needs_secret: None,
+    extras: &[Extra::Audiences, Extra::TrustEmail],
+    make,
+};
 
 struct Oidc {
     http: Http,

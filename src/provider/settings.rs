@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use url::Url;
+use uuid::Uuid;
 
 use super::{Provider, http::Http};
 use crate::{clock::Clock, secret::Secret};
@@ -15,10 +16,25 @@ pub struct Row {
     pub endpoints: &'static [(&'static str, Option<&'static str>)],
     /// Why it cannot do without a client secret, if so.
     pub needs_secret: Option<&'static str>,
-    /// Whether an operator may have all its addresses count as verified, unless it says of one that it is not.
-    pub trust_email: bool,
+    /// What can be set beyond `client_id`, the secret and the endpoints.
+    pub extras: &'static [Extra],
     /// Makes it of settings that fit the row.
     pub(super) make: fn(Parts) -> Result<Arc<dyn Provider>, Unusable>,
+}
+
+/// A key of the configuration that not every provider has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extra {
+    /// `audiences`: more ids of ours that a token may have been issued to.
+    Audiences,
+    /// `trust_email`: all its addresses count as verified, unless it says of one that it is not. A provider that also has
+    /// `tenant` has it for one tenant only.
+    TrustEmail,
+    /// `tenant`: whose accounts are taken, of a provider that serves many.
+    Tenant,
+    /// `accept_any_app`, which has to be set: the provider tells nobody for which app a token was issued. It is followed
+    /// by what that means.
+    AcceptAnyApp(&'static str),
 }
 
 /// A provider of the configuration.
@@ -40,6 +56,10 @@ pub struct Settings {
     pub issuer: Option<String>,
     /// An address counts as verified unless the provider says that it is not.
     pub trust_email: bool,
+    /// The one tenant whose accounts are taken.
+    pub tenant: Option<Uuid>,
+    /// Tokens are taken whichever app they were issued to.
+    pub accept_any_app: bool,
 }
 
 impl Settings {

@@ -1,6 +1,8 @@
 //! Tokens of other identity providers: whom they speak for, and everything that must not be believed.
 
+mod all;
 mod facebook;
+mod github;
 mod google;
 mod hostile;
 mod id_token;

@@ -69,7 +69,7 @@ fn each_mistake_is_told_apart() {
         ("cors: { allowed_methods: [get] }\n", "1:27", "in upper case"),
         ("providers: { google: { client_id: a } }\n", "1:14", "no provider is known as `google`; any OpenID provider"),
         ("providers: { facebok: { client_id: a } }\n", "1:14", "did you mean `facebook`?"),
-        ("providers: { github: { client_id: a, endpoints: { jwks: 'https://a' } } }\n", "1:14", "known as `github`"),
+        ("providers: { orkut: { client_id: a, endpoints: { jwks: 'https://a' } } }\n", "1:14", "known as `orkut`"),
         ("providers: { 'a b': { client_id: a } }\n", "1:14", "visible ASCII"),
         ("providers: { google-oauth2: {} }\n", "1:14", "`client_id` is missing"),
         ("providers: { google-oauth2: { client_id: a, trust_email: true } }\n", "1:45", "unknown key `trust_email`"),
@@ -159,7 +159,7 @@ fn each_mistake_in_upstreams_and_routes_is_told_apart() {
     expect("upstreams: { app: whoami }\nroutes: []\n", "2:1", "at least one route");
 }
 
-fn expect(text: &str, place: &str, part: &str) {
+pub(super) fn expect(text: &str, place: &str, part: &str) {
     let report = report(text);
     let [problem] = report.problems.as_slice() else { panic!("one problem was expected in {text}{report}") };
     assert_eq!(format!("{}:{}", problem.line, problem.column), place, "{text}{report}");

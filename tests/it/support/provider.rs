@@ -1,16 +1,19 @@
 //! Other identity providers in-process: they speak the wire format of the real ones, and misbehave when told to.
 
 pub mod facebook;
+pub mod github;
 pub mod google;
 pub mod oidc;
 mod server;
 pub mod signer;
+pub mod wire;
 
 pub use facebook::Facebook;
 pub use google::Google;
 pub use oidc::Oidc;
 pub use server::Fault;
 pub use signer::Signer;
+pub use wire::Fake;
 
 use serde_json::Value;
 

@@ -46,6 +46,8 @@ pub(super) struct Asked {
     pub path: String,
     /// Of the query, or of a form.
     pub fields: HashMap<String, String>,
+    /// The body, if it is JSON.
+    pub json: Value,
     pub bearer: Option<String>,
     /// Client id and secret.
     pub basic: Option<(String, String)>,
@@ -67,6 +69,7 @@ impl Asked {
         });
         Self {
             path: path.to_owned(),
+            json: serde_json::from_slice(&request.body).unwrap_or_default(),
             fields: fields.map(|(key, value)| (key.into(), value.into())).collect(),
             bearer: credentials("Bearer ").map(str::to_owned),
             basic,
