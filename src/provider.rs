@@ -8,6 +8,7 @@ mod cached;
 mod error;
 mod facebook;
 mod github;
+mod gitlab;
 mod google;
 mod http;
 mod id_token;
@@ -28,7 +29,7 @@ pub use settings::{Extra, Parts, Row, Settings, Unusable};
 use crate::clock::Clock;
 
 /// The providers that are known by name.
-pub const TABLE: &[&Row] = &[&google::ROW, &facebook::ROW, &github::ROW];
+pub const TABLE: &[&Row] = &[&google::ROW, &facebook::ROW, &github::ROW, &gitlab::ROW];
 
 /// `type: oidc`, under any name.
 pub const OIDC: &Row = &oidc::ROW;

@@ -3,6 +3,7 @@
 mod all;
 mod facebook;
 mod github;
+mod gitlab;
 mod google;
 mod hostile;
 mod id_token;

@@ -9,11 +9,12 @@ use super::{Checker, assert_not_allowed, checker};
 use crate::support::provider::{
     Fake, Fault, NOW, Person, Signer,
     github::GITHUB,
+    gitlab::GITLAB,
     wire::{AccessTokens, IdTokens, Wire},
 };
 
 /// One more provider is one more line.
-const ALL: [&Wire; 1] = [&GITHUB];
+const ALL: [&Wire; 2] = [&GITHUB, &GITLAB];
 
 /// These have fakes of their own making, and tests of all this beside them.
 const ELSEWHERE: [&str; 2] = ["facebook", "google-oauth2"];

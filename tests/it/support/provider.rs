@@ -2,6 +2,7 @@
 
 pub mod facebook;
 pub mod github;
+pub mod gitlab;
 pub mod google;
 pub mod oidc;
 mod server;
