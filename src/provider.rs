@@ -5,6 +5,7 @@
 //! else a provider needs stand in its [`Row`]; adding a provider is one file and one line in [`TABLE`].
 
 mod cached;
+mod discord;
 mod error;
 mod facebook;
 mod github;
@@ -29,7 +30,7 @@ pub use settings::{Extra, Parts, Row, Settings, Unusable};
 use crate::clock::Clock;
 
 /// The providers that are known by name.
-pub const TABLE: &[&Row] = &[&google::ROW, &facebook::ROW, &github::ROW, &gitlab::ROW];
+pub const TABLE: &[&Row] = &[&google::ROW, &facebook::ROW, &github::ROW, &gitlab::ROW, &discord::ROW];
 
 /// `type: oidc`, under any name.
 pub const OIDC: &Row = &oidc::ROW;

@@ -1,6 +1,7 @@
 //! Tokens of other identity providers: whom they speak for, and everything that must not be believed.
 
 mod all;
+mod discord;
 mod facebook;
 mod github;
 mod gitlab;

@@ -8,13 +8,14 @@ use serde_json::{Value, json};
 use super::{Checker, assert_not_allowed, checker};
 use crate::support::provider::{
     Fake, Fault, NOW, Person, Signer,
+    discord::DISCORD,
     github::GITHUB,
     gitlab::GITLAB,
     wire::{AccessTokens, IdTokens, Wire},
 };
 
 /// One more provider is one more line.
-const ALL: [&Wire; 2] = [&GITHUB, &GITLAB];
+const ALL: [&Wire; 3] = [&GITHUB, &GITLAB, &DISCORD];
 
 /// These have fakes of their own making, and tests of all this beside them.
 const ELSEWHERE: [&str; 2] = ["facebook", "google-oauth2"];

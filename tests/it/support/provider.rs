@@ -1,5 +1,6 @@
 //! Other identity providers in-process: they speak the wire format of the real ones, and misbehave when told to.
 
+pub mod discord;
 pub mod facebook;
 pub mod github;
 pub mod gitlab;
