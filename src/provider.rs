@@ -15,6 +15,7 @@ mod http;
 mod id_token;
 mod identity;
 mod jwks;
+mod linkedin;
 mod oidc;
 mod settings;
 
@@ -30,7 +31,7 @@ pub use settings::{Extra, Parts, Row, Settings, Unusable};
 use crate::clock::Clock;
 
 /// The providers that are known by name.
-pub const TABLE: &[&Row] = &[&google::ROW, &facebook::ROW, &github::ROW, &gitlab::ROW, &discord::ROW];
+pub const TABLE: &[&Row] = &[&google::ROW, &facebook::ROW, &github::ROW, &gitlab::ROW, &linkedin::ROW, &discord::ROW];
 
 /// `type: oidc`, under any name.
 pub const OIDC: &Row = &oidc::ROW;

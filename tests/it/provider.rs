@@ -8,6 +8,7 @@ mod gitlab;
 mod google;
 mod hostile;
 mod id_token;
+mod linkedin;
 mod log;
 mod oidc;
 

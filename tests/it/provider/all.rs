@@ -11,11 +11,12 @@ use crate::support::provider::{
     discord::DISCORD,
     github::GITHUB,
     gitlab::GITLAB,
+    linkedin::LINKEDIN,
     wire::{AccessTokens, IdTokens, Wire},
 };
 
 /// One more provider is one more line.
-const ALL: [&Wire; 3] = [&GITHUB, &GITLAB, &DISCORD];
+const ALL: [&Wire; 4] = [&GITHUB, &GITLAB, &LINKEDIN, &DISCORD];
 
 /// These have fakes of their own making, and tests of all this beside them.
 const ELSEWHERE: [&str; 2] = ["facebook", "google-oauth2"];

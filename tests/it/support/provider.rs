@@ -5,6 +5,7 @@ pub mod facebook;
 pub mod github;
 pub mod gitlab;
 pub mod google;
+pub mod linkedin;
 pub mod oidc;
 mod server;
 pub mod signer;
