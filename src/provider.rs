@@ -16,6 +16,7 @@ mod id_token;
 mod identity;
 mod jwks;
 mod linkedin;
+mod microsoft;
 mod oidc;
 mod settings;
 
@@ -31,7 +32,16 @@ pub use settings::{Extra, Parts, Row, Settings, Unusable};
 use crate::clock::Clock;
 
 /// The providers that are known by name.
-pub const TABLE: &[&Row] = &[&google::ROW, &facebook::ROW, &github::ROW, &gitlab::ROW, &linkedin::ROW, &discord::ROW];
+pub const TABLE: &[&Row] = &[
+    &google::ROW,
+    &facebook::ROW,
+    &github::ROW,
+    &gitlab::ROW,
+    &microsoft::ROW,
+    &microsoft::GRAPH,
+    &linkedin::ROW,
+    &discord::ROW,
+];
 
 /// `type: oidc`, under any name.
 pub const OIDC: &Row = &oidc::ROW;

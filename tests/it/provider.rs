@@ -10,6 +10,7 @@ mod hostile;
 mod id_token;
 mod linkedin;
 mod log;
+mod microsoft;
 mod oidc;
 
 use passgate::{

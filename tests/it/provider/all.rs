@@ -12,11 +12,12 @@ use crate::support::provider::{
     github::GITHUB,
     gitlab::GITLAB,
     linkedin::LINKEDIN,
+    microsoft::{MICROSOFT, MICROSOFT_GRAPH},
     wire::{AccessTokens, IdTokens, Wire},
 };
 
 /// One more provider is one more line.
-const ALL: [&Wire; 4] = [&GITHUB, &GITLAB, &LINKEDIN, &DISCORD];
+const ALL: [&Wire; 6] = [&GITHUB, &GITLAB, &MICROSOFT, &MICROSOFT_GRAPH, &LINKEDIN, &DISCORD];
 
 /// These have fakes of their own making, and tests of all this beside them.
 const ELSEWHERE: [&str; 2] = ["facebook", "google-oauth2"];

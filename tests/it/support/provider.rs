@@ -6,6 +6,7 @@ pub mod github;
 pub mod gitlab;
 pub mod google;
 pub mod linkedin;
+pub mod microsoft;
 pub mod oidc;
 mod server;
 pub mod signer;
