@@ -4,6 +4,7 @@
 //! issued to an app of ours, and that names a person. Names that can be written in the configuration, endpoints and what
 //! else a provider needs stand in its [`Row`]; adding a provider is one file and one line in [`TABLE`].
 
+mod apple;
 mod cached;
 mod discord;
 mod error;
@@ -19,6 +20,7 @@ mod linkedin;
 mod microsoft;
 mod oidc;
 mod settings;
+mod slack;
 
 use std::{collections::BTreeMap, iter, sync::Arc, time::Duration};
 
@@ -39,8 +41,10 @@ pub const TABLE: &[&Row] = &[
     &gitlab::ROW,
     &microsoft::ROW,
     &microsoft::GRAPH,
+    &apple::ROW,
     &linkedin::ROW,
     &discord::ROW,
+    &slack::ROW,
 ];
 
 /// `type: oidc`, under any name.

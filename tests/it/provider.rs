@@ -1,6 +1,7 @@
 //! Tokens of other identity providers: whom they speak for, and everything that must not be believed.
 
 mod all;
+mod apple;
 mod discord;
 mod facebook;
 mod github;
@@ -12,6 +13,7 @@ mod linkedin;
 mod log;
 mod microsoft;
 mod oidc;
+mod slack;
 
 use passgate::{
     clock::{Clock, Timestamp},

@@ -8,16 +8,18 @@ use serde_json::{Value, json};
 use super::{Checker, assert_not_allowed, checker};
 use crate::support::provider::{
     Fake, Fault, NOW, Person, Signer,
+    apple::APPLE,
     discord::DISCORD,
     github::GITHUB,
     gitlab::GITLAB,
     linkedin::LINKEDIN,
     microsoft::{MICROSOFT, MICROSOFT_GRAPH},
+    slack::SLACK,
     wire::{AccessTokens, IdTokens, Wire},
 };
 
 /// One more provider is one more line.
-const ALL: [&Wire; 6] = [&GITHUB, &GITLAB, &MICROSOFT, &MICROSOFT_GRAPH, &LINKEDIN, &DISCORD];
+const ALL: [&Wire; 8] = [&GITHUB, &GITLAB, &MICROSOFT, &MICROSOFT_GRAPH, &APPLE, &LINKEDIN, &DISCORD, &SLACK];
 
 /// These have fakes of their own making, and tests of all this beside them.
 const ELSEWHERE: [&str; 2] = ["facebook", "google-oauth2"];

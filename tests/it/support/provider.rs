@@ -1,5 +1,6 @@
 //! Other identity providers in-process: they speak the wire format of the real ones, and misbehave when told to.
 
+pub mod apple;
 pub mod discord;
 pub mod facebook;
 pub mod github;
@@ -10,6 +11,7 @@ pub mod microsoft;
 pub mod oidc;
 mod server;
 pub mod signer;
+pub mod slack;
 pub mod wire;
 
 pub use facebook::Facebook;
