@@ -21,6 +21,7 @@ mod microsoft;
 mod oidc;
 mod settings;
 mod slack;
+mod twitter;
 
 use std::{collections::BTreeMap, iter, sync::Arc, time::Duration};
 
@@ -44,6 +45,7 @@ pub const TABLE: &[&Row] = &[
     &apple::ROW,
     &linkedin::ROW,
     &discord::ROW,
+    &twitter::ROW,
     &slack::ROW,
 ];
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 mod broken;
 mod environment;
+mod providers;
 
 use super::{
     Report, Settings,

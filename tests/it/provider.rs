@@ -14,6 +14,7 @@ mod log;
 mod microsoft;
 mod oidc;
 mod slack;
+mod twitter;
 
 use passgate::{
     clock::{Clock, Timestamp},

@@ -15,11 +15,12 @@ use crate::support::provider::{
     linkedin::LINKEDIN,
     microsoft::{MICROSOFT, MICROSOFT_GRAPH},
     slack::SLACK,
+    twitter::TWITTER,
     wire::{AccessTokens, IdTokens, Wire},
 };
 
 /// One more provider is one more line.
-const ALL: [&Wire; 8] = [&GITHUB, &GITLAB, &MICROSOFT, &MICROSOFT_GRAPH, &APPLE, &LINKEDIN, &DISCORD, &SLACK];
+const ALL: [&Wire; 9] = [&GITHUB, &GITLAB, &MICROSOFT, &MICROSOFT_GRAPH, &APPLE, &LINKEDIN, &DISCORD, &TWITTER, &SLACK];
 
 /// These have fakes of their own making, and tests of all this beside them.
 const ELSEWHERE: [&str; 2] = ["facebook", "google-oauth2"];

@@ -12,6 +12,7 @@ pub mod oidc;
 mod server;
 pub mod signer;
 pub mod slack;
+pub mod twitter;
 pub mod wire;
 
 pub use facebook::Facebook;

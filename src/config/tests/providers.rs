@@ -1,0 +1,68 @@
+//! Keys that only some of the providers have.
+
+use super::{MINIMAL, broken::expect, good};
+use crate::config::Settings;
+
+const TENANT: &str = "8eaef023-2b34-4da1-9baa-8bc8c9d6a490";
+
+/// A file that is whole, but perhaps for this entry.
+fn with(entry: &str) -> String {
+    format!("providers: {{ {entry} }}\nclients: {{ a: {{ grants: [convert_token] }} }}\n{MINIMAL}")
+}
+
+fn settings(entry: &str) -> Settings {
+    good(&with(entry))
+}
+
+#[test]
+fn a_key_that_a_provider_does_not_have_is_unknown() {
+    for (entry, place, part) in [
+        ("github: { client_id: a, client_secret: b, audiences: [c] }", "1:56", "unknown key `audiences`"),
+        ("github: { client_id: a, client_secret: b, tenant: c }", "1:56", "unknown key `tenant`"),
+        ("gitlab: { client_id: a, trust_email: true }", "1:38", "unknown key `trust_email`"),
+        ("discord: { client_id: a, accept_any_app: true }", "1:39", "unknown key `accept_any_app`"),
+        ("twitter-oauth2: { client_id: a, accept_any_app: true, audiences: [c] }", "1:68", "unknown key `audiences`"),
+        ("slack: { client_id: a, endpoints: { api: 'https://a' } }", "1:50", "known here: jwks"),
+        ("x: { type: oidc, issuer: 'https://a', client_id: a, tenant: b }", "1:66", "unknown key `tenant`"),
+        // Of what is not known at all, that is all that is said.
+        ("orkut: { client_id: a, trust_email: true, tenant: TENANT }", "1:14", "no provider is known as `orkut`"),
+        ("orkut: { client_id: a, accept_any_app: false }", "1:14", "no provider is known as `orkut`"),
+    ] {
+        expect(&with(&entry.replace("TENANT", TENANT)), place, part);
+    }
+}
+
+#[test]
+fn a_secret_is_asked_for_where_nothing_goes_without() {
+    expect(&with("github: { client_id: a }"), "1:14", "`client_secret` is missing in `providers.github`: GitHub tells");
+    assert!(settings("linkedin-openidconnect: { client_id: a }").warnings.is_empty());
+}
+
+#[test]
+fn addresses_are_trusted_of_one_tenant_or_of_none() {
+    expect(&with("microsoft: { client_id: a, trust_email: true }"), "1:54", "this goes with `tenant`");
+    expect(&with("microsoft-graph: { client_id: a, trust_email: true }"), "1:60", "this goes with `tenant`");
+    for odd in
+        ["common", "contoso.com", "''", "8eaef0232b344da19baa8bc8c9d6a490", "'{8eaef023-2b34-4da1-9baa-8bc8c9d6a490}'"]
+    {
+        expect(&with(&format!("microsoft: {{ client_id: a, tenant: {odd} }}")), "1:49", "a UUID is wanted here");
+    }
+    for tenant in [TENANT, &TENANT.to_uppercase()] {
+        let settings = settings(&format!("microsoft: {{ client_id: a, tenant: {tenant}, trust_email: true }}"));
+        let provider = &settings.providers[0];
+        assert_eq!(provider.tenant.map(|tenant| tenant.to_string()).as_deref(), Some(TENANT));
+        assert!(provider.trust_email && settings.warnings.is_empty());
+    }
+}
+
+#[test]
+fn taking_the_tokens_of_any_app_is_a_decision_that_is_told_at_each_start() {
+    const MEANS: &str = "X tells nobody for which app a token was issued";
+    for entry in ["twitter-oauth2: { client_id: a }", "twitter-oauth2: { client_id: a, accept_any_app: false }"] {
+        expect(&with(entry), "1:14", "`accept_any_app: true` is missing in `providers.twitter-oauth2`");
+        expect(&with(entry), "1:14", MEANS);
+    }
+    let settings = settings("twitter-oauth2: { client_id: a, accept_any_app: true }");
+    let [warning] = &*settings.warnings else { panic!("{:?}", settings.warnings) };
+    assert!(warning.contains(&format!("providers.twitter-oauth2.accept_any_app: {MEANS}")), "{warning}");
+}
