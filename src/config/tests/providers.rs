@@ -1,7 +1,9 @@
 //! Keys that only some of the providers have.
 
-use super::{MINIMAL, broken::expect, good};
-use crate::config::Settings;
+use super::{MINIMAL, broken::expect, good, parse_with};
+use crate::{config::Settings, provider};
+
+const MANUAL: &str = include_str!("../../../docs/providers.md");
 
 const TENANT: &str = "8eaef023-2b34-4da1-9baa-8bc8c9d6a490";
 
@@ -65,4 +67,24 @@ fn taking_the_tokens_of_any_app_is_a_decision_that_is_told_at_each_start() {
     let settings = settings("twitter-oauth2: { client_id: a, accept_any_app: true }");
     let [warning] = &*settings.warnings else { panic!("{:?}", settings.warnings) };
     assert!(warning.contains(&format!("providers.twitter-oauth2.accept_any_app: {MEANS}")), "{warning}");
+}
+
+#[test]
+fn the_manual_has_an_example_of_every_provider_and_each_holds() {
+    let secrets = ["FACEBOOK_SECRET", "GITHUB_SECRET", "LINKEDIN_SECRET", "COMPANY_SECRET"].map(|name| (name, "s"));
+    let examples = MANUAL.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let examples: Vec<_> = examples.filter(|example| example.starts_with("providers:\n")).collect();
+    let mut shown = Vec::new();
+    for example in examples {
+        // With what stands behind a `#`, too.
+        for text in [example.to_owned(), example.replace("\n    # ", "\n    ")] {
+            let settings =
+                parse_with(&format!("{text}{MINIMAL}"), &secrets).unwrap_or_else(|report| panic!("{report}"));
+            shown.extend(settings.providers.into_iter().map(|provider| provider.row.name));
+        }
+    }
+    for row in provider::TABLE.iter().chain([&provider::OIDC]).filter(|row| row.name != "microsoft-graph") {
+        assert!(shown.contains(&row.name), "{}", row.name);
+    }
+    assert!(MANUAL.contains("`microsoft-graph`"));
 }
