@@ -1,5 +1,5 @@
 //! `/api-auth/*` and our two documents under `/.well-known/`: an axum router; one file per endpoint, named as
-//! its path, and one line for it in [`router`].
+//! its path, and one line for it in [`endpoints`].
 //!
 //! A request passes [`guard`] (who is calling), the methods of its [`endpoint`], its handler, and on the way
 //! back [`answer`] (the headers of every answer). What goes wrong anywhere is an [`error::Error`].
@@ -12,6 +12,7 @@ mod current_user;
 mod endpoint;
 mod error;
 mod guard;
+mod openapi;
 mod revoke_token;
 mod token;
 mod well_known;
@@ -19,8 +20,10 @@ mod well_known;
 use std::sync::Arc;
 
 use axum::{Router, middleware};
+use bytes::Bytes;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use self::endpoint::Endpoint;
 pub use crate::oauth::audit::Caller;
 use crate::{
     account::{self, Accounts},
@@ -59,16 +62,7 @@ pub struct Settings {
 ///
 /// Requests carry a [`Caller`] among their extensions, and their target in canonical form.
 pub fn router(api: Arc<Api>, base_path: &str) -> Router {
-    let endpoints = [
-        create::endpoint(),
-        current_user::endpoint(),
-        all::endpoint(),
-        token::endpoint(),
-        revoke_token::endpoint(),
-        well_known::jwks(),
-        well_known::authorization_server(&api.settings.public_url, base_path),
-    ];
-    endpoints
+    endpoints(&api.settings, base_path)
         .into_iter()
         .fold(Router::new(), |router, endpoint| {
             let access = endpoint.access;
@@ -79,4 +73,24 @@ pub fn router(api: Arc<Api>, base_path: &str) -> Router {
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(middleware::map_response(answer::complete))
         .with_state(api)
+}
+
+/// The OpenAPI document of [`router`], as `openapi.json` serves it.
+pub fn description(settings: &Settings, base_path: &str) -> Bytes {
+    openapi::document(&endpoints(settings, base_path), settings, base_path)
+}
+
+/// One line for each; [`openapi`] comes last, since it describes the others.
+fn endpoints(settings: &Settings, base_path: &str) -> Vec<Endpoint> {
+    let mut endpoints = vec![
+        create::endpoint(),
+        current_user::endpoint(),
+        all::endpoint(),
+        token::endpoint(),
+        revoke_token::endpoint(),
+        well_known::jwks(),
+        well_known::authorization_server(&settings.public_url, base_path),
+    ];
+    endpoints.push(openapi::endpoint(&endpoints, settings, base_path));
+    endpoints
 }

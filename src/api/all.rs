@@ -11,7 +11,13 @@ use axum::{
 use futures_util::stream;
 use http::{HeaderValue, header::CONTENT_TYPE};
 
-use super::{Api, current_user::Shown, endpoint::Endpoint, error::Error, guard::Access};
+use super::{
+    Api,
+    current_user::Shown,
+    endpoint::{Endpoint, operations},
+    error::Error,
+    guard::Access,
+};
 use crate::model::{Account, AccountId};
 
 /// Accounts read from the store at once.
@@ -25,6 +31,7 @@ pub(super) fn endpoint() -> Endpoint {
         access: Access::Listing,
         allow: "GET, HEAD, OPTIONS",
         methods: get(list),
+        operations: operations![list],
     }
 }
 
@@ -38,6 +45,10 @@ enum Rest {
 }
 
 /// The first page is read before the answer starts, so that a store out of reach is still a 503.
+#[utoipa::path(
+    get, path = "/all/", tag = "accounts", operation_id = "allAccounts",
+    responses((status = 200, description = "The accounts, in the order of their ids.", body = [Shown])),
+)]
 async fn list(State(api): State<Arc<Api>>) -> Result<Response, Error> {
     let first = api.store.accounts(None, PAGE).await?;
     let pages = stream::try_unfold(Rest::All(first), move |rest| {

@@ -13,13 +13,15 @@ use axum::{
     routing::post,
 };
 use http::{HeaderMap, StatusCode};
+use utoipa::ToSchema;
 
 use super::{
     Api, Caller,
     body::{Body, Fields},
-    endpoint::Endpoint,
+    endpoint::{Endpoint, operations},
     error::Error,
     guard::Access,
+    openapi::refusals::{Forbidden, InvalidClient, WrongFieldsOrClient},
     token,
 };
 use crate::{
@@ -39,9 +41,21 @@ pub(super) fn endpoint() -> Endpoint {
         access: Access::Open,
         allow: "POST, OPTIONS",
         methods: post(create),
+        operations: operations![create],
     }
 }
 
+#[utoipa::path(
+    post, path = "/create/", tag = "accounts", security((), ("client" = [])),
+    request_body = SignUpFields,
+    responses(
+        (status = 201, description = "The account was made. Tokens, or nothing where it is not signed in at once.",
+            body = token::Answer),
+        (status = 400, response = WrongFieldsOrClient),
+        (status = 401, response = InvalidClient),
+        (status = 403, response = Forbidden),
+    ),
+)]
 async fn create(
     State(api): State<Arc<Api>>,
     caller: Caller,
@@ -92,6 +106,24 @@ fn first_client(api: &Api, headers: &HeaderMap, fields: &mut Fields) -> Result<O
         Err(error) if named => Err(error),
         Err(_) => Ok(api.oauth.clients.first_configured(Grant::Password)),
     }
+}
+
+/// A new account, and the client that it is to be signed in with.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what is read field by field")]
+struct SignUpFields {
+    #[schema(max_length = 254)]
+    email: String,
+    /// What others may call the person: neither unique nor an identifier.
+    #[schema(max_length = 150)]
+    username: String,
+    #[schema(max_length = 150)]
+    first_name: String,
+    #[schema(min_length = 8, max_length = 128)]
+    password: String,
+    /// Absent: the first that may sign in with a password.
+    client_id: Option<String>,
+    client_secret: Option<String>,
 }
 
 /// The fields as sent.

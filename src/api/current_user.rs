@@ -6,9 +6,10 @@ use axum::{
     routing::get,
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{
-    endpoint::Endpoint,
+    endpoint::{Endpoint, operations},
     guard::{Access, User},
 };
 use crate::model::Account;
@@ -21,12 +22,15 @@ pub(super) fn endpoint() -> Endpoint {
         access: Access::User,
         allow: "GET, HEAD, OPTIONS",
         methods: get(show),
+        operations: operations![show],
     }
 }
 
-/// An account as clients see it.
-#[derive(Serialize)]
+/// An account.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Account)]
 pub(super) struct Shown<'a> {
+    #[schema(required = true)]
     email: Option<&'a str>,
     username: &'a str,
     first_name: &'a str,
@@ -38,6 +42,10 @@ impl<'a> From<&'a Account> for Shown<'a> {
     }
 }
 
+#[utoipa::path(
+    get, path = "/currentUser/", tag = "accounts", operation_id = "currentUser",
+    responses((status = 200, description = "The account.", body = Shown)),
+)]
 async fn show(user: User) -> Response {
     Json(Shown::from(&*user.account)).into_response()
 }

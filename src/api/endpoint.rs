@@ -25,7 +25,7 @@ pub(super) struct Endpoint<S = Arc<Api>> {
     /// Below the base path, or from the root when it starts with a slash. A slash at its end is required of
     /// requests; without one it is optional.
     pub path: &'static str,
-    /// For people, in the answer to OPTIONS.
+    /// For people, in the answer to OPTIONS and in the OpenAPI document.
     pub name: &'static str,
     /// The same.
     pub description: &'static str,
@@ -35,7 +35,20 @@ pub(super) struct Endpoint<S = Arc<Api>> {
     pub allow: &'static str,
     /// Its handlers, those of OPTIONS and of methods not offered excepted.
     pub methods: MethodRouter<S>,
+    /// What its handlers say of themselves: `operations![handler, …]`.
+    pub operations: fn() -> utoipa::openapi::OpenApi,
 }
+
+/// The descriptions of handlers that have a `#[utoipa::path(…)]`.
+macro_rules! operations {
+    ($($handler:ident),+) => {{
+        #[derive(utoipa::OpenApi)]
+        #[openapi(paths($($handler),+))]
+        struct Operations;
+        <Operations as utoipa::OpenApi>::openapi
+    }};
+}
+pub(super) use operations;
 
 impl<S: Clone + Send + Sync + 'static> Endpoint<S> {
     /// Adds it to a router. `guard` is put in front of all its methods, those not offered too: who may not
@@ -104,6 +117,7 @@ mod tests {
             access: Access::Open,
             allow: "GET, HEAD, OPTIONS",
             methods,
+            operations: utoipa::openapi::OpenApi::default,
         };
         let open = |methods| methods;
         let locked = |methods: MethodRouter<()>| {

@@ -16,7 +16,7 @@ use http::{
     header::{RETRY_AFTER, WWW_AUTHENTICATE},
 };
 use serde::{Serialize, Serializer, ser::SerializeMap};
-use serde_json::json;
+use utoipa::ToSchema;
 
 use crate::{authn::Rejection, oauth, password::Busy, store::StoreError, token::keys::OpenError};
 
@@ -98,34 +98,61 @@ impl IntoResponse for Error {
     }
 }
 
+/// A refusal in words.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Detail<'a> {
+    detail: &'a str,
+}
+
 fn detail(status: StatusCode, text: &str) -> Response {
-    (status, Json(json!({ "detail": text }))).into_response()
+    (status, Json(Detail { detail: text })).into_response()
+}
+
+/// RFC 6749 section 5.2.
+#[derive(Serialize, ToSchema)]
+pub(super) struct OAuthError {
+    error: Code,
+    /// For people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    error_description: Option<&'static str>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = OAuthErrorCode)]
+enum Code {
+    InvalidRequest,
+    InvalidClient,
+    InvalidGrant,
+    UnauthorizedClient,
+    UnsupportedGrantType,
+    InvalidScope,
+    ServerError,
+    TemporarilyUnavailable,
 }
 
 fn oauth_error(error: &oauth::Error) -> Response {
     use oauth::Error as E;
     let (status, code, description) = match error {
-        E::InvalidRequest(text) => (StatusCode::BAD_REQUEST, "invalid_request", *text),
-        E::InvalidClient { .. } => (StatusCode::UNAUTHORIZED, "invalid_client", None),
+        E::InvalidRequest(text) => (StatusCode::BAD_REQUEST, Code::InvalidRequest, *text),
+        E::InvalidClient { .. } => (StatusCode::UNAUTHORIZED, Code::InvalidClient, None),
         // The contract's code for it, though the mistake is the client's.
-        E::TwoClients => (StatusCode::BAD_REQUEST, "server_error", None),
-        E::InvalidGrant(text) => (StatusCode::BAD_REQUEST, "invalid_grant", *text),
-        E::UnauthorizedClient => (StatusCode::BAD_REQUEST, "unauthorized_client", None),
-        E::UnsupportedGrantType => (StatusCode::BAD_REQUEST, "unsupported_grant_type", None),
-        E::InvalidScope => (StatusCode::BAD_REQUEST, "invalid_scope", None),
+        E::TwoClients => (StatusCode::BAD_REQUEST, Code::ServerError, None),
+        E::InvalidGrant(text) => (StatusCode::BAD_REQUEST, Code::InvalidGrant, *text),
+        E::UnauthorizedClient => (StatusCode::BAD_REQUEST, Code::UnauthorizedClient, None),
+        E::UnsupportedGrantType => (StatusCode::BAD_REQUEST, Code::UnsupportedGrantType, None),
+        E::InvalidScope => (StatusCode::BAD_REQUEST, Code::InvalidScope, None),
         E::Busy(_) | E::Store(_) | E::Keys(OpenError::Store(_) | OpenError::NoKey) => {
             tracing::warn!(%error, "answering 503");
-            (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", None)
+            (StatusCode::SERVICE_UNAVAILABLE, Code::TemporarilyUnavailable, None)
         }
         E::Keys(_) => {
             tracing::error!(%error, "a token could not be signed");
-            (StatusCode::INTERNAL_SERVER_ERROR, "server_error", None)
+            (StatusCode::INTERNAL_SERVER_ERROR, Code::ServerError, None)
         }
     };
-    let body = match description {
-        Some(text) => json!({ "error": code, "error_description": text }),
-        None => json!({ "error": code }),
-    };
+    let body = OAuthError { error: code, error_description: description };
     let mut response = (status, Json(body)).into_response();
     if matches!(error, E::InvalidClient { used_basic: true }) {
         response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"api\""));
@@ -142,8 +169,10 @@ fn try_later(mut response: Response) -> Response {
     response
 }
 
-/// `{"field": ["text", …], …}`: a field's texts together, fields in the order of their first text.
-struct FieldLists<'a>(&'a [(&'static str, String)]);
+/// A field's texts together, fields in the order of their first text.
+#[derive(ToSchema)]
+#[schema(value_type = BTreeMap<String, Vec<String>>)]
+pub(super) struct FieldLists<'a>(&'a [(&'static str, String)]);
 
 impl Serialize for FieldLists<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

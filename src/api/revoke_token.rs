@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use axum::{extract::State, routing::post};
 use http::StatusCode;
+use utoipa::ToSchema;
 
 use super::{
     Api, Caller,
     body::{Body, Fields},
-    endpoint::Endpoint,
+    endpoint::{Endpoint, operations},
     error::Error,
     guard::{Access, User},
+    openapi::refusals::{UnauthorizedOrInvalidClient, WrongFields},
 };
 use crate::{
     authn::Rejection,
@@ -29,9 +31,29 @@ pub(super) fn endpoint() -> Endpoint {
         access: Access::User,
         allow: "POST, OPTIONS",
         methods: post(revoke),
+        operations: operations![revoke],
     }
 }
 
+/// The client that the session is with.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what is read field by field")]
+struct ClientFields {
+    #[schema(max_length = 200)]
+    client_id: String,
+    /// Of a client that has one.
+    client_secret: Option<String>,
+}
+
+#[utoipa::path(
+    post, path = "/revoke-token", tag = "oauth", operation_id = "revokeToken",
+    request_body = ClientFields,
+    responses(
+        (status = 204, description = "The session has ended."),
+        (status = 400, response = WrongFields),
+        (status = 401, response = UnauthorizedOrInvalidClient),
+    ),
+)]
 async fn revoke(State(api): State<Arc<Api>>, user: User, caller: Caller, body: Body) -> Result<StatusCode, Error> {
     let mut fields = body.fields()?;
     let id = client_id(&mut fields).map_err(|text| Error::Fields(vec![("client_id", text)]))?;

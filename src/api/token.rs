@@ -10,13 +10,15 @@ use axum::{
 };
 use http::{HeaderMap, Uri, header::AUTHORIZATION};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{
     Api, Caller,
     body::{Body, Fields},
-    endpoint::Endpoint,
+    endpoint::{Endpoint, operations},
     error::Error,
     guard::Access,
+    openapi::refusals::{InvalidClient, OAuthUnavailable, WrongGrant},
 };
 use crate::{
     oauth::{
@@ -34,9 +36,20 @@ pub(super) fn endpoint() -> Endpoint {
         access: Access::Open,
         allow: "POST, OPTIONS",
         methods: post(token),
+        operations: operations![token],
     }
 }
 
+#[utoipa::path(
+    post, path = "/token", tag = "oauth", security((), ("client" = [])),
+    request_body = TokenFields,
+    responses(
+        (status = 200, description = "Tokens.", body = Answer),
+        (status = 400, response = WrongGrant),
+        (status = 401, response = InvalidClient),
+        (status = 503, response = OAuthUnavailable),
+    ),
+)]
 async fn token(
     State(api): State<Arc<Api>>,
     caller: Caller,
@@ -73,6 +86,34 @@ async fn token(
     Ok(Json(Answer::from(&tokens)).into_response())
 }
 
+/// RFC 6749 sections 4.3.2 and 6.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what is read field by field")]
+struct TokenFields {
+    #[schema(inline)]
+    grant_type: GrantType,
+    /// Of `password`: the email address.
+    username: Option<String>,
+    /// Of `password`.
+    password: Option<String>,
+    /// Of `refresh_token`.
+    refresh_token: Option<String>,
+    /// Names between spaces; absent: all that the client may have.
+    scope: Option<String>,
+    /// Absent with HTTP Basic.
+    client_id: Option<String>,
+    /// Absent with HTTP Basic, and from a public client.
+    client_secret: Option<String>,
+}
+
+#[derive(ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[expect(dead_code, reason = "the same")]
+enum GrantType {
+    Password,
+    RefreshToken,
+}
+
 /// A parameter of a token request: text, or absent.
 fn parameter(fields: &mut Fields, name: &str) -> Result<Option<Secret>, oauth::Error> {
     fields.optional(name).map_err(|_| oauth::Error::InvalidRequest(None))
@@ -95,15 +136,28 @@ pub(super) fn credentials(headers: &HeaderMap, fields: &mut Fields) -> Result<Cr
     })
 }
 
-/// RFC 6749 section 5.1, in the contract's order.
-#[derive(Serialize)]
+// In the contract's order.
+/// RFC 6749 section 5.1.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Tokens)]
 pub(super) struct Answer<'a> {
     access_token: &'a str,
+    /// Seconds.
+    #[schema(minimum = 0)]
     expires_in: i64,
-    token_type: &'static str,
+    #[schema(inline)]
+    token_type: TokenType,
+    /// Names between spaces.
     scope: String,
+    /// For clients that may refresh.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     refresh_token: Option<&'a str>,
+}
+
+#[derive(Serialize, ToSchema)]
+enum TokenType {
+    Bearer,
 }
 
 impl<'a> From<&'a Tokens> for Answer<'a> {
@@ -111,7 +165,7 @@ impl<'a> From<&'a Tokens> for Answer<'a> {
         Self {
             access_token: tokens.access.expose(),
             expires_in: tokens.expires_in,
-            token_type: "Bearer",
+            token_type: TokenType::Bearer,
             scope: tokens.scope.to_string(),
             refresh_token: tokens.refresh.as_ref().map(Secret::expose),
         }

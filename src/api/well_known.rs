@@ -12,9 +12,15 @@ use http::{
     HeaderValue,
     header::{CACHE_CONTROL, CONTENT_TYPE},
 };
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
+use utoipa::ToSchema;
 
-use super::{Api, endpoint::Endpoint, guard::Access};
+use super::{
+    Api,
+    endpoint::{Endpoint, operations},
+    guard::Access,
+};
 
 /// The keys that access tokens are signed with (RFC 7517).
 pub(super) const JWKS: &str = "/.well-known/jwks.json";
@@ -28,12 +34,51 @@ pub(super) fn jwks() -> Endpoint {
         description: "The keys that access tokens are signed with.",
         access: Access::Open,
         allow: "GET, HEAD, OPTIONS",
-        methods: get(|State(api): State<Arc<Api>>| async move { document(api.oauth.keys.jwks()) }),
+        methods: get(keys),
+        operations: operations![keys],
     }
 }
 
+#[utoipa::path(
+    get, path = JWKS, tag = "documents", operation_id = "jwks",
+    responses((status = 200, description = "A JWK Set (RFC 7517).", body = JwkSet)),
+)]
+async fn keys(State(api): State<Arc<Api>>) -> Response {
+    document(api.oauth.keys.jwks())
+}
+
+/// RFC 7517 section 5.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what the key ring serialises")]
+struct JwkSet {
+    keys: Vec<Jwk>,
+}
+
+/// RFC 7517 section 4, of which the members depend on `kty` (RFC 7518 section 6, RFC 8037 section 2).
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "the same")]
+struct Jwk {
+    kid: String,
+    #[schema(pattern = "^(OKP|EC|RSA)$")]
+    kty: String,
+    #[schema(pattern = "^(EdDSA|ES256|RS256)$")]
+    alg: String,
+    #[schema(pattern = "^sig$")]
+    r#use: String,
+    #[schema(nullable = false, pattern = "^(Ed25519|P-256)$")]
+    crv: Option<String>,
+    #[schema(nullable = false)]
+    x: Option<String>,
+    #[schema(nullable = false)]
+    y: Option<String>,
+    #[schema(nullable = false)]
+    n: Option<String>,
+    #[schema(nullable = false)]
+    e: Option<String>,
+}
+
 pub(super) fn authorization_server(public_url: &str, base_path: &str) -> Endpoint {
-    let metadata = Bytes::from(metadata(public_url, base_path).to_string());
+    let metadata = Bytes::from(json!(metadata(public_url, base_path)).to_string());
     Endpoint {
         path: AUTHORIZATION_SERVER,
         name: "Authorization server metadata",
@@ -41,23 +86,43 @@ pub(super) fn authorization_server(public_url: &str, base_path: &str) -> Endpoin
         access: Access::Open,
         allow: "GET, HEAD, OPTIONS",
         methods: get(move || async move { document(metadata) }),
+        operations: operations![metadata],
     }
 }
 
-/// RFC 8414 section 2. There is no authorization endpoint, hence no response type.
-fn metadata(public_url: &str, base_path: &str) -> Value {
-    json!({
-        "issuer": public_url,
-        "token_endpoint": format!("{public_url}{base_path}/token"),
-        "jwks_uri": format!("{public_url}{JWKS}"),
-        "response_types_supported": [],
-        "grant_types_supported": ["password", "refresh_token"],
-        "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
-    })
+// There is no authorization endpoint, hence no response type.
+/// RFC 8414 section 2.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AuthorizationServer)]
+struct Metadata<'a> {
+    #[schema(format = "uri")]
+    issuer: &'a str,
+    #[schema(format = "uri")]
+    token_endpoint: String,
+    #[schema(format = "uri")]
+    jwks_uri: String,
+    response_types_supported: [&'a str; 0],
+    grant_types_supported: [&'a str; 2],
+    token_endpoint_auth_methods_supported: [&'a str; 3],
+}
+
+#[utoipa::path(
+    get, path = AUTHORIZATION_SERVER, tag = "documents", operation_id = "authorizationServer",
+    responses((status = 200, description = "Authorization server metadata (RFC 8414).", body = Metadata)),
+)]
+fn metadata<'a>(public_url: &'a str, base_path: &str) -> Metadata<'a> {
+    Metadata {
+        issuer: public_url,
+        token_endpoint: format!("{public_url}{base_path}/token"),
+        jwks_uri: format!("{public_url}{JWKS}"),
+        response_types_supported: [],
+        grant_types_supported: ["password", "refresh_token"],
+        token_endpoint_auth_methods_supported: ["client_secret_basic", "client_secret_post", "none"],
+    }
 }
 
 /// Five minutes in caches: far less than a new key is published before it signs.
-fn document(json: Bytes) -> Response {
+pub(super) fn document(json: Bytes) -> Response {
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static("application/json")),
         (CACHE_CONTROL, HeaderValue::from_static("public, max-age=300")),
@@ -71,7 +136,7 @@ mod tests {
 
     #[test]
     fn the_metadata_names_what_is_there_and_nothing_else() {
-        let metadata = metadata("https://auth.example.test", "/api-auth");
+        let metadata = json!(metadata("https://auth.example.test", "/api-auth"));
         assert_eq!(metadata["issuer"], "https://auth.example.test");
         assert_eq!(metadata["token_endpoint"], "https://auth.example.test/api-auth/token");
         assert_eq!(metadata["jwks_uri"], "https://auth.example.test/.well-known/jwks.json");

@@ -19,6 +19,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("pingora", &["app", "listener", "proxy", "hygiene", "cors", "identity", "upstream"]),
     ("rustls", &["main", "listener", "upstream", "provider"]),
     ("axum", &["app", "listener", "proxy", "upstream", "api", "telemetry"]),
+    ("utoipa", &["api"]),
     ("jsonwebtoken", &["provider"]),
     ("reqwest", &["provider"]),
     ("argon2", &["password"]),
