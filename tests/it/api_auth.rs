@@ -4,6 +4,7 @@ mod all;
 mod client;
 mod create;
 mod current_user;
+mod openapi;
 mod refresh_token;
 mod requests;
 mod revoke_token;

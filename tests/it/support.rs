@@ -2,6 +2,7 @@
 //! send what they are told to the byte.
 
 pub mod answer;
+mod described;
 mod gateway;
 pub mod process;
 pub mod provider;
@@ -9,5 +10,6 @@ pub mod h2;
 pub mod upstream;
 
 pub use answer::{Answer, exchange};
+pub use described::Document;
 pub use gateway::{Bench, Gateway, PASSWORD, Tokens};
 pub use upstream::Upstream;

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{sync::watch, task::JoinHandle};
 
-use super::{Answer, Upstream, exchange};
+use super::{Answer, Document, Upstream, exchange};
 
 /// A configuration in the making: the reference's, with cheap hashing and free ports.
 pub struct Bench {
@@ -107,11 +107,13 @@ impl Bench {
             self.server, self.rest, upstream.address, self.upstreams, self.routes
         );
         let configuration = Configuration { yaml, overrides: self.overrides };
-        let app = App::build(configuration.settings(), clock.clone()).await.unwrap_or_else(|error| panic!("{error}"));
+        let settings = configuration.settings();
+        let base_path = settings.base_path.clone();
+        let app = App::build(settings, clock.clone()).await.unwrap_or_else(|error| panic!("{error}"));
         let (address, admin) = (app.addresses()[0], app.admin_address().expect("an admin listener"));
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(app.run(stopped));
-        Gateway { address, admin, clock, upstream, configuration, stop, task, directory }
+        Gateway { address, admin, clock, upstream, configuration, base_path, stop, task, directory }
     }
 }
 
@@ -135,6 +137,7 @@ pub struct Gateway {
     pub clock: Clock,
     pub upstream: Upstream,
     configuration: Configuration,
+    base_path: String,
     stop: watch::Sender<bool>,
     task: JoinHandle<Result<(), app::Error>>,
     pub directory: TempDir,
@@ -177,9 +180,12 @@ impl Gateway {
         accounts.change(account.id, change).await.expect("the change");
     }
 
-    /// Sends bytes, reads one answer.
+    /// Sends bytes, reads one answer, which must be as `openapi.json` describes it when an endpoint of ours gave it.
     pub async fn request(&self, bytes: impl AsRef<[u8]>) -> Answer {
-        exchange(self.address, bytes).await
+        let answer = exchange(self.address, &bytes).await;
+        let judged = Document::own().judge(&self.base_path, bytes.as_ref(), &answer);
+        judged.unwrap_or_else(|wrong| panic!("{wrong}"));
+        answer
     }
 
     /// A request with these headers and this body, on a connection of its own.
