@@ -2,7 +2,8 @@
 //! its path, and one line for it in [`endpoints`].
 //!
 //! A request passes [`guard`] (who is calling), the methods of its [`endpoint`], its handler, and on the way
-//! back [`answer`] (the headers of every answer). What goes wrong anywhere is an [`error::Error`].
+//! back [`answer`] (the headers of every answer). What goes wrong anywhere is an [`error::Error`]. [`openapi`]
+//! describes it all to those who write clients.
 
 mod all;
 mod answer;

@@ -35,7 +35,9 @@ pub(super) struct Endpoint<S = Arc<Api>> {
     pub allow: &'static str,
     /// Its handlers, those of OPTIONS and of methods not offered excepted.
     pub methods: MethodRouter<S>,
-    /// What its handlers say of themselves: `operations![handler, …]`.
+    /// What its handlers say of themselves: `operations![handler, …]`. Each has a `#[utoipa::path(…)]` with its
+    /// method, path and tag, the type of its body, and its answers: types that it serialises, or one of
+    /// [`refusals`](super::openapi::refusals). What follows from the endpoint is added by [`super::openapi`].
     pub operations: fn() -> utoipa::openapi::OpenApi,
 }
 

@@ -42,7 +42,7 @@ const CLIENT: &str = "client";
             without is the same with it. What is not described is 404.\n\n\
             Refusals have one of three shapes, told apart by their key: field lists, `error`, `detail`. A request \
             that is refused before it comes to an endpoint, because it cannot be read or is too large, gets a \
-            `detail` with a `request_id` beside it.",
+            `detail` with a `request_id` beside it. 500 is a mistake of Passgate's own.",
     ),
     tags(
         (name = "accounts", description = "Signing up, and who is signed in."),
@@ -87,6 +87,7 @@ pub(super) fn endpoint(others: &[Endpoint], settings: &Settings, base_path: &str
     endpoint
 }
 
+/// The document that describes `endpoints`, below `base_path` (no trailing slash).
 #[utoipa::path(
     get, path = "/openapi.json", tag = "documents", operation_id = "openapi",
     responses((status = 200, description = "OpenAPI 3.1.", body = OpenApiDocument)),
@@ -100,7 +101,6 @@ pub(super) fn document<'a>(
     serde_json::to_vec(&describe(endpoints, settings, base_path)).expect("a description is JSON").into()
 }
 
-/// `base_path` has no trailing slash.
 fn describe<'a>(
     endpoints: impl IntoIterator<Item = &'a Endpoint>,
     settings: &Settings,
