@@ -2,16 +2,17 @@
 
 pub mod email;
 mod fields;
+pub mod identity;
 
 use std::sync::Arc;
 
 pub use self::fields::{Draft, Faults, MAX_NAME};
 use crate::{
     clock::Clock,
-    model::{Account, AccountId, Epoch},
+    model::{Account, AccountId, Epoch, SessionId},
     password::{Busy, Hasher, Verified},
     secret::Secret,
-    store::{AccountChange, Credentials, InsertAccount, NewSession, SessionStart, Store, StoreError},
+    store::{AccountChange, Credentials, Enrolment, InsertAccount, NewSession, SessionStart, Store, StoreError},
 };
 
 /// What accounts may do here.
@@ -21,6 +22,8 @@ pub struct Settings {
     pub registration: bool,
     /// Whether `create/` answers tokens.
     pub sign_in_after_registration: bool,
+    /// Whether the owner of an address, by a provider's word, gets it from an account that has it unverified.
+    pub reclaim_unverified: bool,
     /// Who may list accounts.
     pub list: List,
 }
@@ -64,9 +67,6 @@ pub struct NewAccount {
     /// Whether it may see and do what staff may.
     pub staff: bool,
 }
-
-/// Makes the session that is kept together with a new account.
-pub type FirstSession = Box<dyn FnOnce(&Account) -> NewSession + Send>;
 
 /// Why a registration was refused.
 #[derive(Debug, thiserror::Error)]
@@ -147,12 +147,11 @@ impl Accounts {
         Self { store, hasher, settings, clock }
     }
 
-    /// Signs a stranger up; `first_session` makes the session to be kept with the account in one step, and is
-    /// called only when everything else holds.
+    /// Signs a stranger up, with a first session where one is given, in one step.
     pub async fn register(
         &self,
         registration: Registration,
-        first_session: Option<FirstSession>,
+        first_session: Option<NewSession>,
     ) -> Result<(Account, Option<SessionStart>), RegisterError> {
         let Registration { email, username, first_name, password } = registration;
         let faults = self.faults(Draft {
@@ -218,6 +217,17 @@ impl Accounts {
         }
     }
 
+    /// What signs this account in, its epoch read with it, if this is its password. `None` when it is not, or when
+    /// the account has none.
+    pub async fn prove(&self, id: AccountId, password: Secret) -> Result<Option<Epoch>, SignInError> {
+        let (epoch, hash) = match self.store.credentials_of(id).await? {
+            Some(Credentials { account, password_hash }) => (account.epoch, password_hash),
+            None => return Ok(None),
+        };
+        let verified = self.hasher.verify(password, hash).await?;
+        Ok(matches!(verified, Verified::Yes | Verified::Outdated).then_some(epoch))
+    }
+
     /// The account that an operator names by address or id.
     pub async fn find(&self, address_or_id: &str) -> Result<Account, ChangeError> {
         let name = address_or_id.trim();
@@ -229,14 +239,32 @@ impl Accounts {
         found.ok_or(ChangeError::Unknown)
     }
 
+    /// Sets the password that the owner of `session` chose, by the rules of sign-up, and ends the other sessions.
+    /// `epoch` was read with what proved the owner; false when it has moved since.
+    pub async fn set_own_password(
+        &self,
+        account: &Account,
+        epoch: Epoch,
+        session: SessionId,
+        password: Secret,
+    ) -> Result<bool, RegisterError> {
+        let hash = self.hash_judged(account, password).await?;
+        Ok(self.store.change_own_password(account.id, epoch, &hash, session).await?)
+    }
+
     /// Sets a new password, by the rules of sign-up.
     pub async fn set_password(&self, id: AccountId, password: Secret) -> Result<Account, ChangeError> {
         let account = self.store.account(id).await?.ok_or(ChangeError::Unknown)?;
-        let own = [account.email.unwrap_or_default(), account.username, account.first_name];
+        let hash = self.hash_judged(&account, password).await?;
+        self.change(id, AccountChange::Password(hash)).await
+    }
+
+    /// The hash of a new password of this account, if it will do.
+    async fn hash_judged(&self, account: &Account, password: Secret) -> Result<String, RegisterError> {
+        let own = [account.email.clone().unwrap_or_default(), account.username.clone(), account.first_name.clone()];
         let problems = self.hasher.judge(password.clone(), own.into()).await?;
         none(problems.into_iter().map(|text| ("password", text.to_owned())).collect())?;
-        let hash = self.hasher.hash(password).await?;
-        self.change(id, AccountChange::Password(hash)).await
+        Ok(self.hasher.hash(password).await?)
     }
 
     /// Makes another change.
@@ -277,7 +305,7 @@ impl Accounts {
     async fn insert(
         &self,
         new: NewAccount,
-        first_session: Option<FirstSession>,
+        first_session: Option<NewSession>,
     ) -> Result<(Account, Option<SessionStart>), RegisterError> {
         let email_key = email::key(new.email.trim());
         let password_hash = match new.password {
@@ -298,14 +326,14 @@ impl Accounts {
             epoch: Epoch::default(),
             created_at: self.clock.now(),
         };
-        let session = first_session.map(|make| make(&account));
-        let kept =
-            self.store.insert_account(&account, email_key.as_deref(), password_hash.as_deref(), session.as_ref());
-        match kept.await? {
-            InsertAccount::Inserted(start) => Ok((account, start)),
+        let new =
+            Enrolment { password_hash, session: first_session, ..Enrolment::of(account.clone(), email_key.as_deref()) };
+        match self.store.insert_account(&new).await? {
+            InsertAccount::Inserted { session, .. } => Ok((account, session)),
             InsertAccount::EmailTaken => Err(RegisterError::Fields(vec![("email", fields::TAKEN.to_owned())])),
-            InsertAccount::ExternalIdTaken => {
-                Err(StoreError::Corrupt("an account without an external_id collided with another's".to_owned()).into())
+            InsertAccount::ExternalIdTaken | InsertAccount::LinkTaken => {
+                Err(StoreError::Corrupt("an account without external_id and link collided with another's".to_owned())
+                    .into())
             }
         }
     }

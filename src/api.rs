@@ -8,13 +8,21 @@
 mod all;
 mod answer;
 mod body;
+mod convert_token;
 mod create;
 mod current_user;
 mod endpoint;
 mod error;
+mod form;
 mod guard;
+mod introspect;
+mod invalidate;
+mod links;
 mod openapi;
+mod password;
+mod revoke;
 mod revoke_token;
+mod sessions;
 mod token;
 mod well_known;
 
@@ -29,6 +37,7 @@ pub use crate::oauth::audit::Caller;
 use crate::{
     account::{self, Accounts},
     authn::Authenticator,
+    clock::Clock,
     oauth::OAuth,
     store::Store,
 };
@@ -46,6 +55,8 @@ pub struct Api {
     pub authenticator: Arc<Authenticator>,
     /// Who the bearers' accounts are now.
     pub store: Arc<dyn Store>,
+    /// What time it is.
+    pub clock: Clock,
     /// What this deployment chose.
     pub settings: Settings,
 }
@@ -57,6 +68,8 @@ pub struct Settings {
     pub public_url: String,
     /// `accounts`.
     pub accounts: account::Settings,
+    /// Whether there are providers whose tokens can be exchanged for ours.
+    pub converts: bool,
 }
 
 /// All endpoints, below `base_path` (no trailing slash; literal characters only) and at [`WELL_KNOWN`].
@@ -88,9 +101,20 @@ fn endpoints(settings: &Settings, base_path: &str) -> Vec<Endpoint> {
         current_user::endpoint(),
         all::endpoint(),
         token::endpoint(),
+        convert_token::endpoint(),
         revoke_token::endpoint(),
+        invalidate::sessions(),
+        invalidate::refresh_tokens(),
+        links::links(),
+        links::disconnect_backend(),
+        sessions::sessions(),
+        sessions::session(),
+        sessions::sign_out_everywhere(),
+        password::endpoint(),
+        revoke::endpoint(),
+        introspect::endpoint(),
         well_known::jwks(),
-        well_known::authorization_server(&settings.public_url, base_path),
+        well_known::authorization_server(&settings.public_url, base_path, settings.converts),
     ];
     endpoints.push(openapi::endpoint(&endpoints, settings, base_path));
     endpoints

@@ -30,6 +30,7 @@ use crate::{
     master::{self, ClientSecrets, Master},
     oauth::{OAuth, client::Registry},
     password::{self, Hasher},
+    provider::{self, Providers},
     proxy::{self, Gateway, unread},
     route::Routes,
     secret::Secret,
@@ -76,6 +77,9 @@ pub enum Error {
     /// The signing keys.
     #[error(transparent)]
     Keys(#[from] keys::OpenError),
+    /// What other identity providers are asked with.
+    #[error(transparent)]
+    Providers(#[from] provider::Unusable),
     /// The hashing threads.
     #[error(transparent)]
     Hashing(#[from] password::SetupError),
@@ -96,7 +100,11 @@ impl Error {
             Self::Master(_) | Self::Keys(keys::OpenError::Sealed(_)) | Self::Hashing(password::SetupError::Cost(_)) => {
                 64
             }
-            Self::Store(StoreError::Corrupt(_)) | Self::Keys(_) | Self::Hashing(_) | Self::System(_) => 70,
+            Self::Store(StoreError::Corrupt(_))
+            | Self::Keys(_)
+            | Self::Providers(_)
+            | Self::Hashing(_)
+            | Self::System(_) => 70,
         }
     }
 }
@@ -213,6 +221,7 @@ impl App {
         let oauth = Arc::new(OAuth {
             clients,
             accounts: Arc::clone(&accounts),
+            providers: Providers::new(settings.providers, clock.clone())?,
             store: Arc::clone(&store),
             keys: Arc::clone(&keys),
             refresh_tokens: RefreshTokens::new(&master, deployment_id),
@@ -231,7 +240,12 @@ impl App {
             oauth: Arc::clone(&oauth),
             authenticator: Arc::clone(&authenticator),
             store: Arc::clone(&store),
-            settings: api::Settings { public_url: settings.public_url, accounts: settings.accounts },
+            clock: clock.clone(),
+            settings: api::Settings {
+                public_url: settings.public_url,
+                accounts: settings.accounts,
+                converts: oauth.providers.names().next().is_some(),
+            },
         });
 
         let (whoami, whoami_stopped) = watch::channel(false);

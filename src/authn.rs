@@ -166,7 +166,8 @@ impl Authenticator {
         self.cache.bytes()
     }
 
-    fn judge(&self, token: &str) -> Result<Arc<Principal>, Rejection> {
+    /// Judges a token that came by another way than the header.
+    pub fn judge(&self, token: &str) -> Result<Arc<Principal>, Rejection> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(Rejection::Invalid);
         }

@@ -8,6 +8,8 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use time::{Date, OffsetDateTime, Time, format_description::well_known::Rfc3339};
+
 /// Milliseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
@@ -31,6 +33,13 @@ impl Timestamp {
     /// Whole seconds since the Unix epoch, rounded down.
     pub const fn seconds(self) -> i64 {
         self.0.div_euclid(1000)
+    }
+
+    /// As RFC 3339 has it, in UTC and whole seconds; beyond the year 9999, that year's end.
+    pub fn to_rfc3339(self) -> String {
+        let last = OffsetDateTime::new_utc(Date::MAX, Time::MIDNIGHT);
+        let time = OffsetDateTime::from_unix_timestamp(self.seconds()).unwrap_or(last);
+        time.format(&Rfc3339).unwrap_or_default()
     }
 
     /// How long ago `earlier` was; zero when it lies ahead, so that a clock set back makes nothing older.

@@ -178,6 +178,26 @@ impl<'de> Deserialize<'de> for Scope {
     }
 }
 
+/// Whom a provider vouches for: the provider's name and its own id of the person, both compared byte by byte.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct LinkKey {
+    /// Its key in the configuration, the `backend` of the HTTP contract.
+    pub provider: String,
+    /// What the provider calls the person by; its `sub` where it speaks OpenID Connect.
+    pub subject: String,
+}
+
+/// An identity at a provider by which an account signs in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// `association_id`: given once, never again.
+    pub id: i64,
+    /// The identity; of one account at most.
+    pub key: LinkKey,
+    /// When it was linked.
+    pub created_at: Timestamp,
+}
+
 /// A person we know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {

@@ -7,17 +7,24 @@ pub mod audit;
 pub mod client;
 mod error;
 mod grant;
+mod introspect;
 mod issue;
+mod links;
 mod revoke;
 
 use std::sync::Arc;
 
 pub use error::Error;
-pub use grant::TokenRequest;
+pub use grant::{
+    TokenRequest,
+    convert_token::{ConvertError, Converted},
+    token_exchange::{self, Exchange},
+};
 pub use issue::Tokens;
 
 use crate::{
     account::Accounts,
+    provider::Providers,
     session,
     store::Store,
     token::{KeyRing, RefreshTokens},
@@ -29,6 +36,8 @@ pub struct OAuth {
     pub clients: client::Registry,
     /// Who signs in.
     pub accounts: Arc<Accounts>,
+    /// Who vouches for whom elsewhere.
+    pub providers: Providers,
     /// Where sessions live.
     pub store: Arc<dyn Store>,
     /// Signs access tokens.

@@ -46,6 +46,9 @@ use crate::{
 /// How long one of our own endpoints may take in all, request body and answer included.
 const OWN_DEADLINE: Duration = Duration::from_secs(30);
 
+/// Most bytes kept of a `User-Agent`.
+const MAX_USER_AGENT: usize = 300;
+
 /// What every request is judged by. Made once by the composition root.
 pub struct Gateway {
     /// What hygiene goes by.
@@ -195,6 +198,7 @@ impl Gateway {
             request_id: Arc::clone(&ctx.request_id),
             metrics: Arc::clone(&self.metrics),
             subject: Arc::clone(&ctx.own_subject),
+            user_agent: user_agent(&session.req_header().headers),
         });
         let decorate = |head: &mut ResponseHeader| self.decorate(head, ctx, false);
         let session = session.as_downstream_mut();
@@ -248,6 +252,12 @@ fn authorise(route: &Route, principal: Option<&Principal>) -> Result<(), Answer>
 fn peer_of(session: &Session) -> IpAddr {
     let address = session.client_addr().and_then(|address| address.as_inet());
     address.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), std::net::SocketAddr::ip)
+}
+
+/// What the client calls itself, cut to what is worth keeping; nothing when it is not visible ASCII.
+fn user_agent(headers: &HeaderMap) -> Arc<str> {
+    let text = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    text.get(..MAX_USER_AGENT).unwrap_or(text).into()
 }
 
 fn request_id_header(head: &mut ResponseHeader, id: &str) {

@@ -38,6 +38,8 @@ pub struct Session {
     pub access_expires_at: Timestamp,
     /// Its refresh tokens were ended; access tokens live on to their own end.
     pub refresh_ended: bool,
+    /// What the client called itself at sign-in (`User-Agent`), for its owner to tell sessions apart; may be empty.
+    pub user_agent: String,
 }
 
 /// Limits of a session, from today's configuration.
@@ -105,6 +107,16 @@ impl Session {
         self.created_at + rules.absolute_ttl
     }
 
+    /// Whether it passed a limit.
+    pub fn has_expired(&self, rules: &Rules, now: Timestamp) -> bool {
+        now >= self.absolute_end(rules) || now.since(self.rotated_at) > rules.idle_ttl
+    }
+
+    /// When its refresh token stops holding, if it is not used before.
+    pub fn refresh_end(&self, rules: &Rules) -> Timestamp {
+        (self.rotated_at + rules.idle_ttl).min(self.absolute_end(rules))
+    }
+
     /// Judges a presented token in the fixed order: live, client, limits, account, scope, generation.
     pub fn judge(&self, presented: &Presented, account_active: bool, rules: &Rules, now: Timestamp) -> Verdict {
         if self.refresh_ended {
@@ -113,7 +125,7 @@ impl Session {
         if presented.client != self.client {
             return Verdict::Refuse(Refusal::OtherClient);
         }
-        if now >= self.absolute_end(rules) || now.since(self.rotated_at) > rules.idle_ttl {
+        if self.has_expired(rules, now) {
             return Verdict::Refuse(Refusal::Expired);
         }
         if !account_active {
@@ -197,6 +209,7 @@ mod tests {
             superseded: Vec::new(),
             access_expires_at: START + RULES.access_ttl,
             refresh_ended: false,
+            user_agent: String::new(),
         }
     }
 

@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use crate::{
     change_log::Change,
     clock::Timestamp,
-    model::{Account, AccountId, ClientId, Epoch, Scope, SessionId},
+    model::{Account, AccountId, ClientId, Epoch, Link, LinkKey, Scope, SessionId},
     session::{Presented, Refusal, Rules, Session},
 };
 
@@ -46,9 +46,9 @@ pub enum StoreError {
 }
 
 /// Every store is all of these.
-pub trait Store: AccountStore + SessionStore + ClientStore + KeyStore + ChangeStore + Send + Sync {}
+pub trait Store: AccountStore + LinkStore + SessionStore + ClientStore + KeyStore + ChangeStore + Send + Sync {}
 
-impl<T: AccountStore + SessionStore + ClientStore + KeyStore + ChangeStore + Send + Sync> Store for T {}
+impl<T: AccountStore + LinkStore + SessionStore + ClientStore + KeyStore + ChangeStore + Send + Sync> Store for T {}
 
 /// An account with what proves it.
 #[derive(Clone)]
@@ -59,16 +59,49 @@ pub struct Credentials {
     pub password_hash: Option<String>,
 }
 
-/// What became of an insertion of an account.
+/// An account to be kept, with all that is kept in the same step.
+#[derive(Clone)]
+pub struct Enrolment {
+    /// The account.
+    pub account: Account,
+    /// The canonical form of `account.email`.
+    pub email_key: Option<String>,
+    /// PHC string; absent when it is not to sign in with a password.
+    pub password_hash: Option<String>,
+    /// The identity at a provider that it came by.
+    pub link: Option<LinkKey>,
+    /// Its first session.
+    pub session: Option<NewSession>,
+    /// Take the address from an account for which nobody vouched for it, if that one has it: see
+    /// [`AccountStore::insert_account`].
+    pub reclaim: bool,
+}
+
+impl Enrolment {
+    /// The account alone.
+    pub fn of(account: Account, email_key: Option<&str>) -> Self {
+        let email_key = email_key.map(str::to_owned);
+        Self { account, email_key, password_hash: None, link: None, session: None, reclaim: false }
+    }
+}
+
+/// What became of an [`Enrolment`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::large_enum_variant, reason = "made once per sign-up, and taken apart at once")]
 pub enum InsertAccount {
-    /// It is kept, and with it the first session, when one was asked for.
-    Inserted(Option<SessionStart>),
+    /// It is kept.
+    Inserted {
+        /// The first session, when one was asked for.
+        session: Option<SessionStart>,
+        /// The account that had the address, and lost it.
+        reclaimed: Option<AccountId>,
+    },
     /// Another account has the address.
     EmailTaken,
     /// Another account has the `external_id`.
     ExternalIdTaken,
+    /// Another account has the identity.
+    LinkTaken,
 }
 
 /// One change of an account, with what must follow from it in the same step.
@@ -82,20 +115,17 @@ pub enum AccountChange {
     Staff(bool),
     /// As [`AccountChange::Staff`].
     Groups(Vec<String>),
+    /// Bumps the epoch and ends every session.
+    SignOut,
 }
 
 /// Accounts.
 #[async_trait]
 pub trait AccountStore {
-    /// Keeps a new account, and its first session when one is given, in one step. `email_key` is the canonical
-    /// form of `account.email`.
-    async fn insert_account(
-        &self,
-        account: &Account,
-        email_key: Option<&str>,
-        password_hash: Option<&str>,
-        session: Option<&NewSession>,
-    ) -> Result<InsertAccount, StoreError>;
+    /// Keeps a new account with its link and its first session, in one step. With `reclaim`, an account that has
+    /// the address, unverified and without an `external_id`, loses it: its address is taken out, it is deactivated,
+    /// its epoch moves and its sessions end, all in the same step.
+    async fn insert_account(&self, new: &Enrolment) -> Result<InsertAccount, StoreError>;
 
     /// The account of this id.
     async fn account(&self, id: AccountId) -> Result<Option<Account>, StoreError>;
@@ -103,16 +133,107 @@ pub trait AccountStore {
     /// The account of this canonical address, with its password hash and epoch read together.
     async fn credentials(&self, email_key: &str) -> Result<Option<Credentials>, StoreError>;
 
+    /// The account of this id, with its password hash and epoch read together.
+    async fn credentials_of(&self, id: AccountId) -> Result<Option<Credentials>, StoreError>;
+
     /// Up to `limit` accounts in the order of their ids, from the one after `after`.
     async fn accounts(&self, after: Option<AccountId>, limit: u32) -> Result<Vec<Account>, StoreError>;
 
     /// Changes an account, bumps its epoch, ends its sessions and logs it, all in one step, as
-    /// [`AccountChange`] says. A change that changes nothing bumps nothing, except a password, which always
-    /// does. The account as it is now, or `None` when there is none.
+    /// [`AccountChange`] says. A change that changes nothing bumps nothing, except a password and a sign-out,
+    /// which always do. The account as it is now, or `None` when there is none.
     async fn change_account(&self, id: AccountId, change: &AccountChange) -> Result<Option<Account>, StoreError>;
 
     /// Replaces a password hash by one of the same password, if it still is `current`; no epoch moves.
     async fn replace_password_hash(&self, id: AccountId, current: &str, new: &str) -> Result<bool, StoreError>;
+
+    /// Sets the hash of a password that the owner of a session chose, if the account is active, its epoch is still
+    /// the one that was read with what proved the owner, and the session is its own. Bumps the epoch, so that no
+    /// sign-in under way with the old password makes a session, and ends every session but `keep`, each with an
+    /// entry in the change log: the tokens of `keep` hold on.
+    async fn change_own_password(
+        &self,
+        id: AccountId,
+        epoch: Epoch,
+        hash: &str,
+        keep: SessionId,
+    ) -> Result<bool, StoreError>;
+}
+
+/// What a provider calls a person, for an account to take over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Names {
+    /// Given name.
+    pub first: String,
+    /// Family name.
+    pub last: String,
+}
+
+/// What became of a sign-in by a link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "made once per sign-in, and taken apart at once")]
+pub enum LinkSignIn {
+    /// The session is made.
+    SignedIn(SessionStart),
+    /// The account is deactivated; nothing changed.
+    Inactive(AccountId),
+    /// No account is linked to the identity.
+    Unknown,
+}
+
+/// What became of a link to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InsertLink {
+    /// It is kept.
+    Inserted(Link),
+    /// The account had it already.
+    Present(Link),
+    /// Another account has it.
+    Taken,
+    /// The account is deactivated, or none.
+    NoAccount,
+}
+
+/// What became of a link to be deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeleteLink {
+    /// It is gone.
+    Deleted,
+    /// The account has no such link.
+    Unknown,
+    /// It is the only way in to the account, and stays.
+    LastWay,
+}
+
+/// Identities at providers, and whose they are.
+#[async_trait]
+pub trait LinkStore {
+    /// Makes a session of the account that is linked to `key`, in one step, and has it take over `names`.
+    async fn sign_in_by_link(
+        &self,
+        key: &LinkKey,
+        names: Option<&Names>,
+        session: &NewSession,
+    ) -> Result<LinkSignIn, StoreError>;
+
+    /// The account that is linked to `key`.
+    async fn linked_account(&self, key: &LinkKey) -> Result<Option<AccountId>, StoreError>;
+
+    /// Links an active account to `key`, if nobody else is.
+    async fn insert_link(&self, account: AccountId, key: &LinkKey) -> Result<InsertLink, StoreError>;
+
+    /// The account's links, oldest first.
+    async fn links(&self, account: AccountId) -> Result<Vec<Link>, StoreError>;
+
+    /// Deletes the account's link of this id and provider, unless it could not sign in without it: there must be a
+    /// password with an address, or another link to one of the `usable` providers.
+    async fn delete_link(
+        &self,
+        account: AccountId,
+        provider: &str,
+        id: i64,
+        usable: &[String],
+    ) -> Result<DeleteLink, StoreError>;
 }
 
 /// A session to be made.
@@ -120,24 +241,22 @@ pub trait AccountStore {
 pub struct NewSession {
     /// Its id, derived from a fresh handle.
     pub id: SessionId,
-    /// Whose.
-    pub account: AccountId,
-    /// The account's epoch as read together with what proved the caller.
-    pub epoch: Epoch,
     /// With which client.
     pub client: ClientId,
     /// For what.
     pub scope: Scope,
+    /// See [`Session::user_agent`].
+    pub user_agent: String,
     /// Limits of today.
     pub rules: Rules,
 }
 
 impl NewSession {
-    /// The session as it is kept first, at generation 0.
-    pub fn begin(&self, now: Timestamp) -> Session {
+    /// The session of `account` as it is kept first, at generation 0.
+    pub fn begin(&self, account: AccountId, now: Timestamp) -> Session {
         let mut session = Session {
             id: self.id,
-            account: self.account,
+            account,
             client: self.client.clone(),
             scope: self.scope.clone(),
             created_at: now,
@@ -146,6 +265,7 @@ impl NewSession {
             superseded: Vec::new(),
             access_expires_at: now,
             refresh_ended: false,
+            user_agent: self.user_agent.clone(),
         };
         session.access_expires_at = session.next_access_expiry(&self.rules, now);
         session
@@ -188,11 +308,36 @@ pub enum Rotation {
     Refused(Refusal),
 }
 
+/// Which of an account's sessions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sessions {
+    /// The one of this id.
+    One(SessionId),
+    /// Those with this client.
+    With(ClientId),
+}
+
+impl Sessions {
+    /// Whether this one of the account's is among them.
+    pub fn contain(&self, session: &Session) -> bool {
+        match self {
+            Self::One(id) => session.id == *id,
+            Self::With(client) => session.client == *client,
+        }
+    }
+}
+
 /// Sessions.
 #[async_trait]
 pub trait SessionStore {
-    /// Makes a session if the account is active and its epoch is still the one given; `None` otherwise.
-    async fn create_session(&self, session: &NewSession) -> Result<Option<SessionStart>, StoreError>;
+    /// Makes a session of the account if it is active and its epoch is still the one given, as read together with
+    /// what proved the caller; `None` otherwise.
+    async fn create_session(
+        &self,
+        account: AccountId,
+        epoch: Epoch,
+        session: &NewSession,
+    ) -> Result<Option<SessionStart>, StoreError>;
 
     /// Judges a presented refresh token by [`Session::judge`] and carries the verdict out, in one step. An
     /// unknown session is [`Refusal::Ended`].
@@ -201,8 +346,17 @@ pub trait SessionStore {
     /// The session of this id.
     async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError>;
 
-    /// Deletes a session and logs its end, in one step. False when there is none (any more).
-    async fn end_session(&self, id: SessionId) -> Result<bool, StoreError>;
+    /// The session of this id and its account, read together, where the account is active.
+    async fn active_session(&self, id: SessionId) -> Result<Option<(Session, Account)>, StoreError>;
+
+    /// The account's sessions, up to `limit` of them, the last used first.
+    async fn sessions_of(&self, account: AccountId, limit: u32) -> Result<Vec<Session>, StoreError>;
+
+    /// Deletes such sessions of the account and logs the end of each, in one step. Which there were.
+    async fn end_sessions(&self, account: AccountId, which: &Sessions) -> Result<Vec<SessionId>, StoreError>;
+
+    /// Ends the refresh tokens of the account with this client; access tokens live on. How many sessions had any.
+    async fn end_refreshing(&self, account: AccountId, client: &ClientId) -> Result<u64, StoreError>;
 
     /// Deletes up to `limit` sessions that passed a limit of `rules` and have no living access token, and up to
     /// `limit` change-log entries past their `until`. How many went.

@@ -22,7 +22,8 @@ fn costs(iterations: u32) -> password::Settings {
 }
 
 fn bench_with(store: Arc<TestStore>, registration: bool, iterations: u32) -> Bench {
-    let settings = Settings { registration, sign_in_after_registration: true, list: List::Staff };
+    let settings =
+        Settings { registration, sign_in_after_registration: true, reclaim_unverified: true, list: List::Staff };
     let hasher = Arc::new(Hasher::new(costs(iterations)).unwrap());
     let clock = Clock::manual(Timestamp::from_seconds(1_000));
     let accounts = Accounts::new(store.clone(), hasher.clone(), settings, clock);
@@ -130,26 +131,26 @@ async fn outer_spaces_are_trimmed_of_every_field_but_the_password() {
 #[tokio::test]
 async fn the_first_session_is_made_for_the_new_account_and_kept_with_it() {
     let bench = bench().await;
-    let first: FirstSession = Box::new(|account| NewSession {
-        id: SessionId::from_bytes([7; 16]),
-        account: account.id,
-        epoch: account.epoch,
+    let first = |byte| NewSession {
+        id: SessionId::from_bytes([byte; 16]),
         client: ClientId::from("web"),
         scope: Scope::parse("read").unwrap(),
+        user_agent: String::new(),
         rules: Rules {
             idle_ttl: Duration::from_secs(1),
             absolute_ttl: Duration::from_secs(1),
             reuse_grace: Duration::ZERO,
             access_ttl: Duration::from_secs(1),
         },
-    });
-    let (account, start) = bench.accounts.register(ann(), Some(first)).await.unwrap();
+    };
+    let (account, start) = bench.accounts.register(ann(), Some(first(7))).await.unwrap();
     let session = bench.store.session(SessionId::from_bytes([7; 16])).await.unwrap().unwrap();
     assert_eq!(session.account, account.id);
     assert_eq!(start.unwrap().session, session);
 
-    let never: FirstSession = Box::new(|_| panic!("called for an account that was not made"));
-    assert!(bench.accounts.register(ann(), Some(never)).await.is_err());
+    assert!(bench.accounts.register(ann(), Some(first(8))).await.is_err());
+    let never = bench.store.session(SessionId::from_bytes([8; 16])).await.unwrap();
+    assert_eq!(never, None, "of an account that was not made");
 }
 
 #[tokio::test]

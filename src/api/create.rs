@@ -69,8 +69,8 @@ async fn create(
 
     let (client, handle, first_session) = match client {
         Some(client) => {
-            let (handle, first_session) = api.oauth.first_session(&client);
-            (Some(client), Some(handle), Some(first_session))
+            let (handle, session) = api.oauth.new_session(&client, client.scopes.clone(), &caller);
+            (Some(client), Some(handle), Some(session))
         }
         None => (None, None, None),
     };
@@ -168,7 +168,7 @@ async fn registration(api: &Api, sent: Sent) -> Result<Registration, Error> {
     }
 }
 
-fn refusal(error: RegisterError) -> Error {
+pub(super) fn refusal(error: RegisterError) -> Error {
     match error {
         RegisterError::Fields(faults) => Error::Fields(faults),
         RegisterError::Closed => Error::detail(StatusCode::FORBIDDEN, "Registration is closed."),

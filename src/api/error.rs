@@ -27,6 +27,10 @@ pub(super) enum Error {
     Fields(Vec<(&'static str, String)>),
     /// RFC 6749 section 5.2.
     OAuth(oauth::Error),
+    /// 400 in the same shape, with a code and a text of the contract that no RFC has here.
+    Denied(Code, Cow<'static, str>),
+    /// 503 in the same shape: more of a provider's tokens are being checked than we wait for.
+    ProviderBusy,
     /// 401 with a challenge (RFC 6750 section 3).
     Unauthorized(Rejection),
     /// Any other refusal.
@@ -52,6 +56,16 @@ impl Error {
     /// A refusal in the framework's shape.
     pub(super) fn detail(status: StatusCode, text: impl Into<Cow<'static, str>>) -> Self {
         Self::Detail(status, text.into())
+    }
+
+    /// One wrong field.
+    pub(super) fn field(name: &'static str, text: impl Into<String>) -> Self {
+        Self::Fields(vec![(name, text.into())])
+    }
+
+    /// 400 in the OAuth shape.
+    pub(super) fn denied(code: Code, description: impl Into<Cow<'static, str>>) -> Self {
+        Self::Denied(code, description.into())
     }
 
     /// 400 in the framework's shape.
@@ -83,6 +97,15 @@ impl IntoResponse for Error {
         match self {
             Self::Fields(fields) => (StatusCode::BAD_REQUEST, Json(FieldLists(&fields))).into_response(),
             Self::OAuth(error) => oauth_error(&error),
+            Self::Denied(code, description) => {
+                let body = OAuthError { error: code, error_description: Some(description) };
+                (StatusCode::BAD_REQUEST, Json(body)).into_response()
+            }
+            Self::ProviderBusy => {
+                let description = Some("The authentication provider is slow; try again in a moment.".into());
+                let body = OAuthError { error: Code::AccessDenied, error_description: description };
+                try_later((StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response())
+            }
             Self::Unauthorized(rejection) => {
                 let mut response = detail(StatusCode::UNAUTHORIZED, rejection.detail());
                 response.headers_mut().insert(WWW_AUTHENTICATE, rejection.challenge());
@@ -115,19 +138,22 @@ pub(super) struct OAuthError {
     /// For people.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    error_description: Option<&'static str>,
+    error_description: Option<Cow<'static, str>>,
 }
 
-#[derive(Serialize, ToSchema)]
+/// `error` of an [`OAuthError`].
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = OAuthErrorCode)]
-enum Code {
+pub(super) enum Code {
+    AccessDenied,
     InvalidRequest,
     InvalidClient,
     InvalidGrant,
     UnauthorizedClient,
     UnsupportedGrantType,
     InvalidScope,
+    InvalidTarget,
     ServerError,
     TemporarilyUnavailable,
 }
@@ -135,14 +161,16 @@ enum Code {
 fn oauth_error(error: &oauth::Error) -> Response {
     use oauth::Error as E;
     let (status, code, description) = match error {
-        E::InvalidRequest(text) => (StatusCode::BAD_REQUEST, Code::InvalidRequest, *text),
+        E::InvalidRequest(text) => (StatusCode::BAD_REQUEST, Code::InvalidRequest, text.clone()),
         E::InvalidClient { .. } => (StatusCode::UNAUTHORIZED, Code::InvalidClient, None),
         // The contract's code for it, though the mistake is the client's.
         E::TwoClients => (StatusCode::BAD_REQUEST, Code::ServerError, None),
-        E::InvalidGrant(text) => (StatusCode::BAD_REQUEST, Code::InvalidGrant, *text),
+        E::InvalidGrant(text) => (StatusCode::BAD_REQUEST, Code::InvalidGrant, text.map(Cow::Borrowed)),
         E::UnauthorizedClient => (StatusCode::BAD_REQUEST, Code::UnauthorizedClient, None),
         E::UnsupportedGrantType => (StatusCode::BAD_REQUEST, Code::UnsupportedGrantType, None),
         E::InvalidScope => (StatusCode::BAD_REQUEST, Code::InvalidScope, None),
+        E::InvalidTarget => (StatusCode::BAD_REQUEST, Code::InvalidTarget, None),
+        E::ProviderOutage => (StatusCode::SERVICE_UNAVAILABLE, Code::TemporarilyUnavailable, None),
         E::Busy(_) | E::Store(_) | E::Keys(OpenError::Store(_) | OpenError::NoKey) => {
             tracing::warn!(%error, "answering 503");
             (StatusCode::SERVICE_UNAVAILABLE, Code::TemporarilyUnavailable, None)

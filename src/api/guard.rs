@@ -81,15 +81,16 @@ fn may_list(policy: List, account: &Account) -> bool {
     }
 }
 
-/// The user that the bearer names. Deactivation and a new epoch count from the moment the store has them.
+/// The user that the bearer names. The end of its session, and of its account, count from the moment the store has
+/// them.
 async fn user(api: &Api, headers: &HeaderMap) -> Result<Option<User>, Error> {
     let principal = match api.authenticator.authenticate(headers) {
         Outcome::Anonymous => return Ok(None),
         Outcome::Rejected(rejection) => return Err(Error::Unauthorized(rejection)),
         Outcome::Authenticated(principal) => principal,
     };
-    match api.store.account(principal.claims.subject).await? {
-        Some(account) if account.active && account.epoch <= principal.claims.epoch => {
+    match api.store.active_session(principal.claims.session).await? {
+        Some((session, account)) if session.account == principal.claims.subject => {
             Ok(Some(User { account: Arc::new(account), principal }))
         }
         _ => Err(Error::Unauthorized(Rejection::Revoked)),

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     oauth::{
-        self, TokenRequest, Tokens,
+        self, Exchange, TokenRequest, Tokens,
         client::{Basic, Credentials},
     },
     secret::Secret,
@@ -62,7 +62,7 @@ async fn token(
         Error::TooLarge => oauth::Error::InvalidGrant(Some("Invalid credentials given.")).into(),
         other => other,
     })?;
-    let Body::Fields(mut fields) = body else { return Err(oauth::Error::InvalidRequest(None).into()) };
+    let mut fields = oauth_fields(body)?;
     if uri.query().is_some_and(|query| !query.is_empty()) {
         // Parameters in a URL end up in logs.
         return Err(oauth::Error::InvalidRequest(None).into());
@@ -74,6 +74,10 @@ async fn token(
     let username = identifier(&mut fields, "username")?;
     let password = parameter(&mut fields, "password")?;
     let refresh_token = parameter(&mut fields, "refresh_token")?;
+    let [subject_token, subject_token_type, subject_issuer, requested_token_type] =
+        parameters(&mut fields, ["subject_token", "subject_token_type", "subject_issuer", "requested_token_type"])?;
+    let [actor_token, audience, resource, nonce] =
+        parameters(&mut fields, ["actor_token", "audience", "resource", "nonce"])?;
     let request = TokenRequest {
         grant_type: grant_type.as_ref().map(Secret::expose),
         client,
@@ -81,12 +85,21 @@ async fn token(
         username: username.as_ref().map(Secret::expose),
         password: password.as_ref(),
         refresh_token: refresh_token.as_ref(),
+        exchange: Exchange {
+            subject_token: subject_token.as_ref(),
+            subject_token_type: subject_token_type.as_ref().map(Secret::expose),
+            subject_issuer: subject_issuer.as_ref().map(Secret::expose),
+            requested_token_type: requested_token_type.as_ref().map(Secret::expose),
+            has_actor: actor_token.is_some(),
+            targets: [&audience, &resource].into_iter().flatten().map(Secret::expose).collect(),
+            nonce: nonce.as_ref().map(Secret::expose),
+        },
     };
     let tokens = api.oauth.token(&request, &caller).await?;
     Ok(Json(Answer::from(&tokens)).into_response())
 }
 
-/// RFC 6749 sections 4.3.2 and 6.
+/// RFC 6749 sections 4.3.2 and 6, and RFC 8693 section 2.1.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes what is read field by field")]
 struct TokenFields {
@@ -98,6 +111,16 @@ struct TokenFields {
     password: Option<String>,
     /// Of `refresh_token`.
     refresh_token: Option<String>,
+    /// Of a token exchange: a provider's token.
+    subject_token: Option<String>,
+    /// Of a token exchange: `urn:ietf:params:oauth:token-type:access_token`, `…:id_token` or `…:jwt`.
+    subject_token_type: Option<String>,
+    /// Of a token exchange: the provider's name.
+    subject_issuer: Option<String>,
+    /// Of a token exchange: `urn:ietf:params:oauth:token-type:access_token`.
+    requested_token_type: Option<String>,
+    /// Of a token exchange: what the ID token must have as its `nonce`.
+    nonce: Option<String>,
     /// Names between spaces; absent: all that the client may have.
     scope: Option<String>,
     /// Absent with HTTP Basic.
@@ -112,11 +135,30 @@ struct TokenFields {
 enum GrantType {
     Password,
     RefreshToken,
+    #[serde(rename = "urn:ietf:params:oauth:grant-type:token-exchange")]
+    TokenExchange,
 }
 
-/// A parameter of a token request: text, or absent.
-fn parameter(fields: &mut Fields, name: &str) -> Result<Option<Secret>, oauth::Error> {
+/// The parameters of an OAuth request.
+pub(super) fn oauth_fields(body: Body) -> Result<Fields, oauth::Error> {
+    match body {
+        Body::Fields(fields) => Ok(fields),
+        Body::NotAnObject(_) => Err(oauth::Error::InvalidRequest(None)),
+    }
+}
+
+/// A parameter of an OAuth request: text, or absent.
+pub(super) fn parameter(fields: &mut Fields, name: &str) -> Result<Option<Secret>, oauth::Error> {
     fields.optional(name).map_err(|_| oauth::Error::InvalidRequest(None))
+}
+
+/// Several such.
+fn parameters<const N: usize>(fields: &mut Fields, names: [&str; N]) -> Result<[Option<Secret>; N], oauth::Error> {
+    let mut found = [const { None }; N];
+    for (found, name) in found.iter_mut().zip(names) {
+        *found = parameter(fields, name)?;
+    }
+    Ok(found)
 }
 
 /// A parameter that something is looked up by, which NUL is never part of. In any other, NUL is as wrong as
@@ -142,6 +184,10 @@ pub(super) fn credentials(headers: &HeaderMap, fields: &mut Fields) -> Result<Cr
 #[schema(as = Tokens)]
 pub(super) struct Answer<'a> {
     access_token: &'a str,
+    /// After a token exchange (RFC 8693 section 2.2.1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    issued_token_type: Option<&'static str>,
     /// Seconds.
     #[schema(minimum = 0)]
     expires_in: i64,
@@ -164,6 +210,7 @@ impl<'a> From<&'a Tokens> for Answer<'a> {
     fn from(tokens: &'a Tokens) -> Self {
         Self {
             access_token: tokens.access.expose(),
+            issued_token_type: tokens.issued_type,
             expires_in: tokens.expires_in,
             token_type: TokenType::Bearer,
             scope: tokens.scope.to_string(),
@@ -184,6 +231,7 @@ mod tests {
             expires_in: 900,
             scope: Scope::parse("write read").unwrap(),
             refresh: Some("r".into()),
+            issued_type: None,
         };
         let json = |tokens: &Tokens| serde_json::to_string(&Answer::from(tokens)).unwrap();
         assert_eq!(

@@ -21,6 +21,7 @@ use super::{
     endpoint::{Endpoint, operations},
     guard::Access,
 };
+use crate::oauth::token_exchange;
 
 /// The keys that access tokens are signed with (RFC 7517).
 pub(super) const JWKS: &str = "/.well-known/jwks.json";
@@ -77,8 +78,9 @@ struct Jwk {
     e: Option<String>,
 }
 
-pub(super) fn authorization_server(public_url: &str, base_path: &str) -> Endpoint {
-    let metadata = Bytes::from(json!(metadata(public_url, base_path)).to_string());
+/// `converts`: whether there are providers whose tokens can be exchanged.
+pub(super) fn authorization_server(public_url: &str, base_path: &str, converts: bool) -> Endpoint {
+    let metadata = Bytes::from(json!(metadata(public_url, base_path, converts)).to_string());
     Endpoint {
         path: AUTHORIZATION_SERVER,
         name: "Authorization server metadata",
@@ -90,7 +92,6 @@ pub(super) fn authorization_server(public_url: &str, base_path: &str) -> Endpoin
     }
 }
 
-// There is no authorization endpoint, hence no response type.
 /// RFC 8414 section 2.
 #[derive(Serialize, ToSchema)]
 #[schema(as = AuthorizationServer)]
@@ -101,23 +102,39 @@ struct Metadata<'a> {
     token_endpoint: String,
     #[schema(format = "uri")]
     jwks_uri: String,
-    response_types_supported: [&'a str; 0],
-    grant_types_supported: [&'a str; 2],
+    response_types_supported: [&'a str; 1],
+    grant_types_supported: Vec<&'a str>,
     token_endpoint_auth_methods_supported: [&'a str; 3],
+    #[schema(format = "uri")]
+    revocation_endpoint: String,
+    revocation_endpoint_auth_methods_supported: [&'a str; 3],
+    #[schema(format = "uri")]
+    introspection_endpoint: String,
+    introspection_endpoint_auth_methods_supported: [&'a str; 2],
 }
 
 #[utoipa::path(
     get, path = AUTHORIZATION_SERVER, tag = "documents", operation_id = "authorizationServer",
     responses((status = 200, description = "Authorization server metadata (RFC 8414).", body = Metadata)),
 )]
-fn metadata<'a>(public_url: &'a str, base_path: &str) -> Metadata<'a> {
+fn metadata<'a>(public_url: &'a str, base_path: &str, converts: bool) -> Metadata<'a> {
+    let mut grants = vec!["password", "refresh_token"];
+    grants.extend(converts.then_some(token_exchange::GRANT_TYPE));
+    let proven = ["client_secret_basic", "client_secret_post"];
+    let any = ["client_secret_basic", "client_secret_post", "none"];
     Metadata {
         issuer: public_url,
         token_endpoint: format!("{public_url}{base_path}/token"),
         jwks_uri: format!("{public_url}{JWKS}"),
-        response_types_supported: [],
-        grant_types_supported: ["password", "refresh_token"],
-        token_endpoint_auth_methods_supported: ["client_secret_basic", "client_secret_post", "none"],
+        // The member is required, and must not be empty (sections 2 and 3.2). There is no authorization endpoint; this
+        // is the registered type by which one would hand out nothing.
+        response_types_supported: ["none"],
+        grant_types_supported: grants,
+        token_endpoint_auth_methods_supported: any,
+        revocation_endpoint: format!("{public_url}{base_path}/revoke"),
+        revocation_endpoint_auth_methods_supported: any,
+        introspection_endpoint: format!("{public_url}{base_path}/introspect"),
+        introspection_endpoint_auth_methods_supported: proven,
     }
 }
 
@@ -136,12 +153,17 @@ mod tests {
 
     #[test]
     fn the_metadata_names_what_is_there_and_nothing_else() {
-        let metadata = json!(metadata("https://auth.example.test", "/api-auth"));
+        let metadata = json!(metadata("https://auth.example.test", "/api-auth", false));
         assert_eq!(metadata["issuer"], "https://auth.example.test");
         assert_eq!(metadata["token_endpoint"], "https://auth.example.test/api-auth/token");
         assert_eq!(metadata["jwks_uri"], "https://auth.example.test/.well-known/jwks.json");
         assert!(metadata.get("authorization_endpoint").is_none());
-        assert_eq!(metadata["response_types_supported"], json!([]));
+        assert_eq!(metadata["response_types_supported"], json!(["none"]));
+        assert_eq!(metadata["revocation_endpoint"], "https://auth.example.test/api-auth/revoke");
+        assert_eq!(metadata["introspection_endpoint"], "https://auth.example.test/api-auth/introspect");
+        assert_eq!(metadata["grant_types_supported"], json!(["password", "refresh_token"]));
+        let converting = json!(super::metadata("https://auth.example.test", "/api-auth", true));
+        assert_eq!(converting["grant_types_supported"][2], token_exchange::GRANT_TYPE);
     }
 
     #[tokio::test]

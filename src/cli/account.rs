@@ -214,7 +214,12 @@ mod tests {
     async fn bench() -> Bench {
         let store = TestStore::fresh().await;
         let costs = password::Settings { memory_kib: 64, iterations: 1, parallelism: 1, max_concurrent: 1, queue: 8 };
-        let settings = Settings { registration: false, sign_in_after_registration: true, list: List::Staff };
+        let settings = Settings {
+            registration: false,
+            sign_in_after_registration: true,
+            reclaim_unverified: true,
+            list: List::Staff,
+        };
         let hasher = Arc::new(Hasher::new(costs).unwrap());
         let clock = Clock::manual(Timestamp::from_seconds(1));
         Bench { accounts: Accounts::new(store.clone(), hasher, settings, clock), store }

@@ -44,6 +44,7 @@ pub(super) fn accounts(accounts: &mut Section<'_>) -> account::Settings {
     account::Settings {
         registration: accounts.choice("registration", &[("open", true), ("closed", false)], true),
         sign_in_after_registration: accounts.flag("sign_in_after_registration", true),
+        reclaim_unverified: accounts.flag("reclaim_unverified", false),
         list: accounts.choice("list", &[("staff", Staff), ("authenticated", Authenticated), ("public", Public)], Staff),
     }
 }

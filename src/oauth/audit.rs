@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    account::SignInFailure,
+    account::{SignInFailure, identity::SignedIn},
     model::{AccountId, ClientId, SessionId},
     telemetry::metrics::Metrics,
 };
@@ -23,6 +23,8 @@ pub struct Caller {
     pub metrics: Arc<Metrics>,
     /// The account that calls, for the line of the request; set once a bearer of it was verified.
     pub subject: Arc<OnceLock<AccountId>>,
+    /// What the client calls itself (`User-Agent`), cut; may be empty.
+    pub user_agent: Arc<str>,
 }
 
 /// Nobody in particular: a request that came by no listener.
@@ -33,6 +35,7 @@ impl Default for Caller {
             request_id: "-".into(),
             metrics: Arc::default(),
             subject: Arc::default(),
+            user_agent: "".into(),
         }
     }
 }
@@ -80,6 +83,57 @@ impl Caller {
         event!(info, self, "sign_in", outcome = "failed", reason, client = %client);
     }
 
+    /// A session came to be by the word of a provider, and perhaps an account with it.
+    pub fn signed_in_with(&self, provider: &str, client: &ClientId, signed_in: &SignedIn) {
+        let SignedIn { start, new, reclaimed } = signed_in;
+        let (account, session) = (start.account.id, start.session.id);
+        if *new {
+            self.metrics.sign_ups.count("ok");
+            event!(info, self, "sign_up", account = %account, provider);
+        }
+        if let Some(loser) = reclaimed {
+            event!(warn, self, "account.reclaimed", account = %loser, by = %account, provider);
+        }
+        self.metrics.sign_ins.count("ok");
+        event!(info, self, "sign_in", outcome = "ok", account = %account, client = %client, session = %session, provider);
+    }
+
+    /// The token of a provider signed nobody in.
+    pub fn conversion_failed(&self, provider: &str, client: &ClientId, reason: &'static str) {
+        self.metrics.sign_ins.count(reason);
+        event!(info, self, "sign_in", outcome = "failed", reason, client = %client, provider);
+    }
+
+    /// An account can be signed in to by an identity at a provider from now on.
+    pub fn linked(&self, account: AccountId, provider: &str, link: i64) {
+        event!(info, self, "link", account = %account, provider, link);
+    }
+
+    /// It no longer can.
+    pub fn unlinked(&self, account: AccountId, provider: &str, link: i64) {
+        event!(info, self, "unlink", account = %account, provider, link);
+    }
+
+    /// The owner of a session chose a password; the other sessions ended.
+    pub fn password_changed(&self, account: AccountId, session: SessionId) {
+        event!(info, self, "password.change", account = %account, session = %session);
+    }
+
+    /// The owner of a session failed to prove who asks for another password.
+    pub fn password_change_failed(&self, account: AccountId, session: SessionId) {
+        event!(info, self, "password.change", outcome = "failed", account = %account, session = %session);
+    }
+
+    /// An account ended all of its sessions.
+    pub fn signed_out_everywhere(&self, account: AccountId) {
+        event!(info, self, "sign_out_everywhere", account = %account);
+    }
+
+    /// An account ended its refresh tokens with a client; access tokens live on.
+    pub fn refreshing_ended(&self, account: AccountId, client: &ClientId, sessions: u64) {
+        event!(info, self, "refresh.end", account = %account, client = %client, sessions);
+    }
+
     /// A refresh token came back after its successors were used: two parties held it.
     pub fn refresh_theft(&self, account: AccountId, client: &ClientId, session: SessionId) {
         self.metrics.refreshes.count("theft");
@@ -98,8 +152,8 @@ impl Caller {
     }
 
     /// A session was ended by its owner.
-    pub fn revoked(&self, account: AccountId, client: &ClientId, session: SessionId) {
-        event!(info, self, "revoke", account = %account, client = %client, session = %session);
+    pub fn revoked(&self, account: AccountId, session: SessionId) {
+        event!(info, self, "revoke", account = %account, session = %session);
     }
 }
 

@@ -65,6 +65,11 @@ pub struct Client {
 }
 
 impl Client {
+    /// Whether it has no secret, so that its name is anybody's to use (RFC 6749 section 2.1).
+    pub fn is_public(&self) -> bool {
+        self.secret_mac.is_none()
+    }
+
     /// Whether it may get tokens this way.
     pub fn may_use(&self, grant: Grant) -> bool {
         self.grants.contains(&grant)
@@ -151,7 +156,7 @@ impl Registry {
         };
         by_basic
             .or_else(|| self.prove(from_body?, credentials.secret.as_ref()))
-            .ok_or(Error::InvalidClient { used_basic: !matches!(credentials.basic, Basic::Absent) })
+            .ok_or(Error::InvalidClient { used_basic: credentials.used_basic() })
     }
 
     /// The client of this id, if the secret is its own. An unknown one costs as much as a known one.

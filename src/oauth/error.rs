@@ -1,5 +1,7 @@
 //! Why a token request gets no tokens.
 
+use std::borrow::Cow;
+
 use crate::{password::Busy, store::StoreError, token};
 
 /// The refusals of RFC 6749 section 5.2, and the failures that are no refusal.
@@ -7,7 +9,7 @@ use crate::{password::Busy, store::StoreError, token};
 pub enum Error {
     /// A parameter is missing or unreadable. The text is for the client.
     #[error("invalid request")]
-    InvalidRequest(Option<&'static str>),
+    InvalidRequest(Option<Cow<'static, str>>),
     /// Unknown client, or a secret that is wrong or missing.
     #[error("invalid client")]
     InvalidClient {
@@ -29,6 +31,12 @@ pub enum Error {
     /// Not a scope, or more than may be had.
     #[error("invalid scope")]
     InvalidScope,
+    /// A token for somebody else than us was asked for (RFC 8693 section 2.2.2).
+    #[error("invalid target")]
+    InvalidTarget,
+    /// Another identity provider gives no answer, or none that can be read.
+    #[error("the provider does not answer")]
+    ProviderOutage,
     /// See [`Busy`].
     #[error(transparent)]
     Busy(#[from] Busy),

@@ -1,7 +1,9 @@
 //! The grants: one file each, one line here.
 
+pub mod convert_token;
 mod password;
 mod refresh_token;
+pub mod token_exchange;
 
 use std::sync::Arc;
 
@@ -22,6 +24,8 @@ pub struct TokenRequest<'a> {
     pub password: Option<&'a Secret>,
     /// `refresh_token`.
     pub refresh_token: Option<&'a Secret>,
+    /// What RFC 8693 adds.
+    pub exchange: token_exchange::Exchange<'a>,
 }
 
 impl OAuth {
@@ -31,6 +35,7 @@ impl OAuth {
         match request.grant_type {
             Some("password") => password::exchange(self, request, caller).await,
             Some("refresh_token") => refresh_token::exchange(self, request, caller).await,
+            Some(token_exchange::GRANT_TYPE) => token_exchange::exchange(self, request, caller).await,
             // Grants of RFC 6749 that no client may use here.
             Some("authorization_code" | "client_credentials") => {
                 self.clients.authenticate(&request.client)?;

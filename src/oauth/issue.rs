@@ -1,14 +1,12 @@
 //! From a session to the tokens that its client gets.
 
-use std::sync::Arc;
-
 use super::{
     Error, OAuth,
+    audit::Caller,
     client::{Client, Grant},
 };
 use crate::{
-    account::FirstSession,
-    model::{Account, Scope},
+    model::Scope,
     secret::Secret,
     store::{NewSession, SessionStart},
     token::{Claims, Handle},
@@ -24,27 +22,22 @@ pub struct Tokens {
     pub scope: Scope,
     /// `refresh_token`; absent when the client may not use one.
     pub refresh: Option<Secret>,
+    /// `issued_token_type`, where one is to be told (RFC 8693 section 2.2.1).
+    pub issued_type: Option<&'static str>,
 }
 
 impl OAuth {
-    /// A session of `account` with `client`, to be made under `handle`.
-    pub(super) fn new_session(&self, handle: &Handle, account: &Account, client: &Client, scope: Scope) -> NewSession {
-        NewSession {
+    /// A session with `client`, to be made under a fresh handle.
+    pub fn new_session(&self, client: &Client, scope: Scope, caller: &Caller) -> (Handle, NewSession) {
+        let handle = Handle::generate();
+        let session = NewSession {
             id: handle.session_id(),
-            account: account.id,
-            epoch: account.epoch,
             client: client.id.clone(),
             scope,
+            user_agent: caller.user_agent.to_string(),
             rules: self.sessions,
-        }
-    }
-
-    /// For an account that is yet to be made: the handle of its first session, and what makes the session.
-    pub fn first_session(self: &Arc<Self>, client: &Arc<Client>) -> (Handle, FirstSession) {
-        let handle = Handle::generate();
-        let (oauth, client, for_session) = (self.clone(), client.clone(), handle.clone());
-        let make = move |account: &Account| oauth.new_session(&for_session, account, &client, client.scopes.clone());
-        (handle, Box::new(make))
+        };
+        (handle, session)
     }
 
     /// The tokens of a session as the store just left it.
@@ -58,6 +51,7 @@ impl OAuth {
             expires_in: claims.expires_at.seconds() - claims.issued_at.seconds(),
             scope: claims.scope,
             refresh,
+            issued_type: None,
         })
     }
 }

@@ -2,30 +2,97 @@
 
 use std::sync::Arc;
 
-use super::{OAuth, audit::Caller, to_its_end};
+use super::{Error, OAuth, audit::Caller, client::Client, to_its_end};
 use crate::{
-    model::{AccountId, ClientId, SessionId},
-    store::StoreError,
+    account::{ChangeError, RegisterError},
+    model::{Account, AccountId, ClientId, Epoch, SessionId},
+    secret::Secret,
+    store::{AccountChange, Sessions, StoreError},
 };
 
 impl OAuth {
-    /// Ends a session: from here on neither its refresh token nor its access tokens hold, here at once and on
-    /// other nodes as they read the change log. False when it had ended already.
-    pub async fn revoke(
+    /// Ends such sessions of the account: from here on neither their refresh tokens nor their access tokens hold,
+    /// here at once and on other nodes as they read the change log. Which there were.
+    pub async fn end_sessions(
         self: &Arc<Self>,
-        session: SessionId,
         account: AccountId,
-        client: &ClientId,
+        which: Sessions,
         caller: &Caller,
-    ) -> Result<bool, StoreError> {
-        let (oauth, client, caller) = (Arc::clone(self), client.clone(), caller.clone());
+    ) -> Result<Vec<SessionId>, StoreError> {
+        let (oauth, caller) = (Arc::clone(self), caller.clone());
         to_its_end(async move {
-            let ended = oauth.store.end_session(session).await?;
-            if ended {
-                caller.revoked(account, &client, session);
+            let ended = oauth.store.end_sessions(account, &which).await?;
+            for session in &ended {
+                caller.revoked(account, *session);
             }
             Ok(ended)
         })
         .await
+    }
+
+    /// Ends the account's refresh tokens with a client. Access tokens live on to their own end.
+    pub async fn end_refreshing(
+        self: &Arc<Self>,
+        account: AccountId,
+        client: ClientId,
+        caller: &Caller,
+    ) -> Result<(), StoreError> {
+        let (oauth, caller) = (Arc::clone(self), caller.clone());
+        to_its_end(async move {
+            let sessions = oauth.store.end_refreshing(account, &client).await?;
+            caller.refreshing_ended(account, &client, sessions);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Ends every session of the account, with whichever client.
+    pub async fn sign_out_everywhere(self: &Arc<Self>, account: AccountId, caller: &Caller) -> Result<(), ChangeError> {
+        let (oauth, caller) = (Arc::clone(self), caller.clone());
+        to_its_end(async move {
+            oauth.accounts.change(account, AccountChange::SignOut).await?;
+            caller.signed_out_everywhere(account);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Sets the password that the owner of `session` chose and ends the other sessions. `epoch` was read with what
+    /// proved the owner; false when it has moved since.
+    pub async fn change_password(
+        self: &Arc<Self>,
+        account: Arc<Account>,
+        epoch: Epoch,
+        session: SessionId,
+        password: Secret,
+        caller: &Caller,
+    ) -> Result<bool, RegisterError> {
+        let (oauth, caller) = (Arc::clone(self), caller.clone());
+        to_its_end(async move {
+            let changed = oauth.accounts.set_own_password(&account, epoch, session, password).await?;
+            if changed {
+                caller.password_changed(account.id, session);
+            }
+            Ok(changed)
+        })
+        .await
+    }
+
+    /// Ends the session of a refresh token (RFC 7009 section 2.1): one of this client's own, or none at all, which
+    /// is as good. False when it is no refresh token of ours.
+    pub async fn revoke_refresh_token(
+        self: &Arc<Self>,
+        token: &Secret,
+        client: &Client,
+        caller: &Caller,
+    ) -> Result<bool, Error> {
+        let Some((handle, _)) = self.refresh_tokens.verify(token.expose()) else { return Ok(false) };
+        if let Some(session) = self.store.session(handle.session_id()).await? {
+            if session.client != client.id {
+                return Err(Error::InvalidGrant(None));
+            }
+            self.end_sessions(session.account, Sessions::One(session.id), caller).await?;
+        }
+        Ok(true)
     }
 }

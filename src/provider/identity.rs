@@ -110,8 +110,8 @@ impl<'de> Deserialize<'de> for Verified {
 /// A provider's id of a person, if it can be one.
 pub(super) fn subject(text: Option<String>) -> Result<String, Error> {
     match text {
-        Some(text) if (1..=MAX_SUBJECT).contains(&text.len()) && !text.contains(char::is_control) => Ok(text),
-        Some(text) if text.is_empty() => Err(Error::NotAllowed("the id of the person is empty")),
+        Some(text) if text.trim().is_empty() => Err(Error::NotAllowed("the id of the person is empty")),
+        Some(text) if text.len() <= MAX_SUBJECT && !text.contains(char::is_control) => Ok(text),
         Some(_) => Err(Error::NotAllowed("the id of the person is none that can be kept")),
         None => Err(Error::NotAllowed("there is no id of the person")),
     }
@@ -139,7 +139,9 @@ impl Profile {
             (first, last) if first.is_empty() && last.is_empty() => split(self.name.as_deref().unwrap_or_default()),
             names => names,
         };
-        let email = email(self.email, self.email_verified);
+        // The claim is there to be made: who does not make it has not seen that the address is the person's.
+        let verified = if self.email_verified == Verified::Yes { Verified::Yes } else { Verified::No };
+        let email = email(self.email, verified);
         Ok(Identity { subject: subject(self.sub)?, email, username, first_name, last_name })
     }
 
@@ -175,7 +177,7 @@ mod tests {
         for good in ["1", "0007", "Ünï", &"x".repeat(255)] {
             assert_eq!(subject(Some(good.to_owned())).as_deref(), Ok(good));
         }
-        for bad in ["", "a\0", "a\n", "\u{85}", &"x".repeat(256), &"é".repeat(128)] {
+        for bad in ["", " ", "\u{2003}", "a\0", "a\n", "\u{85}", &"x".repeat(256), &"é".repeat(128)] {
             assert!(matches!(subject(Some(bad.to_owned())), Err(Error::NotAllowed(_))), "{bad:?}");
         }
         assert!(matches!(subject(None), Err(Error::NotAllowed(_))));

@@ -8,7 +8,9 @@
 
 pub mod accounts;
 pub mod changes;
+pub mod enrolments;
 pub mod keys;
+pub mod links;
 pub mod rotation;
 pub mod sessions;
 
@@ -17,9 +19,9 @@ use std::{any::Any, sync::Arc, time::Duration};
 use crate::{
     change_log::{Change, View},
     clock::{Clock, Timestamp},
-    model::{Account, AccountId, ClientId, Epoch, Scope, SessionId},
+    model::{Account, AccountId, ClientId, Epoch, Link, LinkKey, Scope, SessionId},
     session::{Presented, Rules, Session},
-    store::{InsertAccount, NewSession, Rotation, SessionStart, Store},
+    store::{AccountChange, Enrolment, InsertAccount, InsertLink, NewSession, Rotation, SessionStart, Sessions, Store},
 };
 
 macro_rules! store_contract {
@@ -31,8 +33,6 @@ macro_rules! store_contract {
                 one_address_in_two_spellings_is_one_account
                 one_external_id_is_one_account
                 a_race_for_one_address_has_one_winner
-                an_account_and_its_first_session_come_together
-                a_refused_account_leaves_no_session
                 accounts_are_listed_by_id_page_by_page
                 a_new_password_moves_the_epoch_and_ends_every_session
                 the_same_password_again_is_a_change_too
@@ -40,9 +40,50 @@ macro_rules! store_contract {
                 activation_moves_nothing
                 staff_and_groups_move_the_epoch_and_end_nothing
                 a_change_that_changes_nothing_moves_nothing
+                a_sign_out_moves_the_epoch_and_ends_every_session
+                a_sign_out_without_a_session_is_a_change_too
                 nobody_cannot_be_changed
                 a_rehash_replaces_only_the_hash_it_was_made_from
                 parallel_changes_are_all_counted
+                an_own_password_keeps_its_session_and_ends_the_others
+                an_own_password_leaves_the_tokens_of_its_session_alive
+                an_own_password_that_nothing_proves_any_more_changes_nothing
+                an_own_password_and_sign_ins_at_once_leave_one_session
+                a_race_of_own_passwords_has_one_winner
+            }
+            enrolments {
+                an_account_and_its_first_session_come_together
+                an_account_its_link_and_its_first_session_come_together
+                an_account_may_come_with_a_link_alone
+                a_refused_account_leaves_no_link_and_no_session
+                a_taken_identity_is_told_before_a_taken_address
+                a_race_of_first_sign_ins_with_one_identity_makes_one_account
+                an_account_that_loses_its_address_is_locked
+                an_address_is_reclaimed_only_when_asked
+                a_verified_or_imported_address_is_not_reclaimed
+                a_refused_enrolment_reclaims_nothing
+                an_address_that_is_free_needs_no_reclaiming
+                a_race_to_reclaim_one_address_has_one_winner
+                reclaiming_and_sign_ins_at_once_leave_the_squatter_no_session
+            }
+            links {
+                links_come_back_as_they_were_given_the_oldest_first
+                an_identity_is_compared_byte_by_byte
+                an_identity_is_of_one_account
+                a_race_to_link_one_identity_has_one_winner
+                linking_again_changes_nothing
+                the_id_of_a_link_is_given_once
+                the_inactive_and_unknown_link_nothing
+                an_account_deletes_only_links_of_its_own
+                the_only_way_in_stays
+                a_password_with_an_address_is_another_way_in
+                another_link_is_a_way_in_while_its_provider_is_usable
+                a_race_to_delete_the_last_two_links_leaves_one
+                a_sign_in_by_link_begins_a_session
+                a_sign_in_by_link_takes_names_over_and_moves_no_epoch
+                no_link_signs_the_inactive_in
+                an_unknown_identity_signs_nobody_in
+                deactivation_and_sign_ins_by_link_at_once_leave_nothing_alive
             }
             sessions {
                 a_session_begins_at_generation_zero
@@ -54,6 +95,15 @@ macro_rules! store_contract {
                 a_moved_epoch_is_remembered_until_the_last_access_token_has_expired
                 revocation_and_refresh_at_once_leave_nothing_alive
                 a_new_password_and_sign_ins_at_once_leave_no_old_session
+                sessions_are_listed_the_last_used_first
+                a_list_of_sessions_is_of_one_account
+                an_account_ends_only_sessions_of_its_own
+                sessions_with_one_client_end_together
+                ended_refresh_tokens_leave_access_tokens_alive
+                ended_refresh_tokens_are_of_one_account_and_client
+                ended_refresh_tokens_and_refreshes_at_once_leave_none
+                an_active_session_comes_with_its_account
+                no_active_session_of_the_ended_or_inactive
                 the_sweep_takes_the_expired_and_leaves_the_living
                 the_sweep_spares_sessions_whose_access_tokens_live
                 the_sweep_takes_no_more_than_it_is_told
@@ -124,6 +174,9 @@ pub const RULES: Rules = Rules {
 /// The shortest time there is for a store.
 pub const INSTANT: Duration = Duration::from_millis(1);
 
+/// What becomes of an account that comes alone.
+pub const INSERTED: InsertAccount = InsertAccount::Inserted { session: None, reclaimed: None };
+
 /// One process with the store open.
 pub struct Node {
     pub store: Arc<dyn Store>,
@@ -153,14 +206,55 @@ impl Bench {
     /// Some account, kept.
     pub async fn account(&self, name: &str) -> Account {
         let account = account(name);
-        let inserted = self.store().insert_account(&account, account.email.as_deref(), Some("hash"), None).await;
-        assert_eq!(inserted.unwrap(), InsertAccount::Inserted(None));
+        let new = Enrolment { password_hash: Some("hash".to_owned()), ..enrolment(&account) };
+        assert_eq!(self.enrol(&new).await, INSERTED);
         account
+    }
+
+    /// What became of an enrolment.
+    pub async fn enrol(&self, new: &Enrolment) -> InsertAccount {
+        self.store().insert_account(new).await.unwrap()
+    }
+
+    /// The account after a change.
+    pub async fn change(&self, account: &Account, change: AccountChange) -> Account {
+        self.store().change_account(account.id, &change).await.unwrap().expect("the account is there")
+    }
+
+    /// The account as it is kept.
+    pub async fn kept(&self, account: &Account) -> Option<Account> {
+        self.store().account(account.id).await.unwrap()
+    }
+
+    /// What became of a session to be made under the account's epoch as given.
+    pub async fn begin(&self, account: &Account, new: &NewSession) -> Option<SessionStart> {
+        self.store().create_session(account.id, account.epoch, new).await.unwrap()
+    }
+
+    /// What comes of that when all is well.
+    pub fn started(&self, account: &Account, new: &NewSession) -> SessionStart {
+        let now = self.clock.now();
+        let session = new.begin(account.id, now);
+        SessionStart { access_expires_at: session.access_expires_at, session, account: account.clone(), now }
     }
 
     /// A session of the account, begun now under [`RULES`].
     pub async fn sign_in(&self, account: &Account) -> SessionStart {
-        self.store().create_session(&new_session(account)).await.unwrap().expect("an account that may sign in")
+        self.begin(account, &new_session()).await.expect("an account that may sign in")
+    }
+
+    /// Ends a session that is there.
+    pub async fn end(&self, session: &Session) {
+        let ended = self.store().end_sessions(session.account, &Sessions::One(session.id)).await.unwrap();
+        assert_eq!(ended, [session.id]);
+    }
+
+    /// A new link of the account.
+    pub async fn link(&self, account: &Account, provider: &str, subject: &str) -> Link {
+        match self.store().insert_link(account.id, &key(provider, subject)).await.unwrap() {
+            InsertLink::Inserted(link) => link,
+            other => panic!("{provider} {subject}: {other:?}"),
+        }
     }
 
     /// Presents generation `n` of the session with its own client, under [`RULES`].
@@ -224,15 +318,24 @@ pub fn account(name: &str) -> Account {
     }
 }
 
-/// A session to be made, of the account as given, with a fresh id.
-pub fn new_session(account: &Account) -> NewSession {
+/// The account alone, to be kept under its address.
+pub fn enrolment(account: &Account) -> Enrolment {
+    Enrolment::of(account.clone(), account.email.as_deref())
+}
+
+/// An identity at a provider.
+pub fn key(provider: &str, subject: &str) -> LinkKey {
+    LinkKey { provider: provider.to_owned(), subject: subject.to_owned() }
+}
+
+/// A session to be made, with a fresh id.
+pub fn new_session() -> NewSession {
     NewSession {
         // Any 16 bytes that are not used twice.
         id: SessionId::from_bytes(*AccountId::generate().as_bytes()),
-        account: account.id,
-        epoch: account.epoch,
         client: ClientId::from("web"),
         scope: Scope::parse("read write").unwrap(),
+        user_agent: "curl/8.5.0".to_owned(),
         rules: RULES,
     }
 }

@@ -7,6 +7,7 @@ mod accounts;
 mod changes;
 mod clients;
 mod keys;
+mod links;
 mod open;
 mod place;
 mod sessions;

@@ -79,24 +79,52 @@ macro_rules! delegate {
 
 delegate! {
     AccountStore {
-        fn insert_account(
-            &self,
-            account: &Account,
-            email_key: Option<&str>,
-            password_hash: Option<&str>,
-            session: Option<&NewSession>
-        ) -> Result<InsertAccount, StoreError>;
+        fn insert_account(&self, new: &Enrolment) -> Result<InsertAccount, StoreError>;
         fn account(&self, id: AccountId) -> Result<Option<Account>, StoreError>;
         fn credentials(&self, email_key: &str) -> Result<Option<Credentials>, StoreError>;
+        fn credentials_of(&self, id: AccountId) -> Result<Option<Credentials>, StoreError>;
         fn accounts(&self, after: Option<AccountId>, limit: u32) -> Result<Vec<Account>, StoreError>;
         fn change_account(&self, id: AccountId, change: &AccountChange) -> Result<Option<Account>, StoreError>;
         fn replace_password_hash(&self, id: AccountId, current: &str, new: &str) -> Result<bool, StoreError>;
+        fn change_own_password(
+            &self,
+            id: AccountId,
+            epoch: Epoch,
+            hash: &str,
+            keep: SessionId
+        ) -> Result<bool, StoreError>;
+    }
+    LinkStore {
+        fn sign_in_by_link(
+            &self,
+            key: &LinkKey,
+            names: Option<&Names>,
+            session: &NewSession
+        ) -> Result<LinkSignIn, StoreError>;
+        fn linked_account(&self, key: &LinkKey) -> Result<Option<AccountId>, StoreError>;
+        fn insert_link(&self, account: AccountId, key: &LinkKey) -> Result<InsertLink, StoreError>;
+        fn links(&self, account: AccountId) -> Result<Vec<Link>, StoreError>;
+        fn delete_link(
+            &self,
+            account: AccountId,
+            provider: &str,
+            id: i64,
+            usable: &[String]
+        ) -> Result<DeleteLink, StoreError>;
     }
     SessionStore {
-        fn create_session(&self, session: &NewSession) -> Result<Option<SessionStart>, StoreError>;
+        fn create_session(
+            &self,
+            account: AccountId,
+            epoch: Epoch,
+            session: &NewSession
+        ) -> Result<Option<SessionStart>, StoreError>;
         fn rotate_session(&self, presented: &Presented, rules: &Rules) -> Result<Rotation, StoreError>;
         fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError>;
-        fn end_session(&self, id: SessionId) -> Result<bool, StoreError>;
+        fn active_session(&self, id: SessionId) -> Result<Option<(Session, Account)>, StoreError>;
+        fn sessions_of(&self, account: AccountId, limit: u32) -> Result<Vec<Session>, StoreError>;
+        fn end_sessions(&self, account: AccountId, which: &Sessions) -> Result<Vec<SessionId>, StoreError>;
+        fn end_refreshing(&self, account: AccountId, client: &ClientId) -> Result<u64, StoreError>;
         fn sweep_expired(&self, rules: &Rules, limit: u32) -> Result<u64, StoreError>;
     }
     ClientStore {

@@ -67,6 +67,7 @@ pub(crate) fn start() -> SessionStart {
             superseded: vec![],
             access_expires_at,
             refresh_ended: false,
+            user_agent: String::new(),
         },
         account: Account {
             id,

@@ -2,13 +2,21 @@
 
 mod all;
 mod client;
+mod convert_token;
 mod create;
 mod current_user;
+mod introspect;
+mod invalidate;
+mod links;
 mod openapi;
+mod password;
 mod refresh_token;
 mod requests;
+mod revoke;
 mod revoke_token;
+mod sessions;
 mod sign_in;
+mod token_exchange;
 mod well_known;
 
 use base64::{Engine, prelude::BASE64_STANDARD};

@@ -53,6 +53,9 @@ refusals! {
     WrongGrant: OAuthError | Detail;
     /// Fields are wrong, and all that are wrong are told; or the client is refused; or the body cannot be read.
     WrongFieldsOrClient: FieldLists | OAuthError | Detail;
+    /// Fields are wrong, and all that are wrong are told; or the provider's token, or what it proves, is refused; or the
+    /// body cannot be read.
+    WrongFieldsOrProof: FieldLists | OAuthError | Detail;
     /// Nobody is signed in, or the access token does not hold.
     Unauthorized: Detail, CHALLENGE;
     /// The client is not known, or did not prove who it is. The challenge is for those that used HTTP Basic.
@@ -62,6 +65,10 @@ refusals! {
     UnauthorizedOrInvalidClient: Detail | OAuthError, CHALLENGE_AT_TIMES;
     /// This is not for everybody.
     Forbidden: Detail;
+    /// There is none.
+    NotFound: Detail;
+    /// It is somebody else's.
+    Conflict: Detail;
     /// The body is too large.
     TooLarge: Detail;
     /// The body is of another type than those described.
@@ -70,6 +77,8 @@ refusals! {
     Unavailable: Detail, RETRY_AFTER;
     /// No tokens can be had for now; try again.
     OAuthUnavailable: OAuthError, RETRY_AFTER;
+    /// Nothing can be said for now, by us or by the provider; try again.
+    ProofUnavailable: OAuthError | Detail, RETRY_AFTER;
 }
 
 fn refusal(text: &str, mut shapes: Vec<Ref>, headers: &[Sent]) -> Response {

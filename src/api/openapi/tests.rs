@@ -10,8 +10,9 @@ use crate::{
 };
 
 fn settings(list: List) -> Settings {
-    let accounts = account::Settings { registration: true, sign_in_after_registration: true, list };
-    Settings { public_url: "https://auth.example.test".to_owned(), accounts }
+    let accounts =
+        account::Settings { registration: true, sign_in_after_registration: true, reclaim_unverified: false, list };
+    Settings { public_url: "https://auth.example.test".to_owned(), accounts, converts: true }
 }
 
 fn described(list: List) -> Value {

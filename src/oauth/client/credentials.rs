@@ -19,6 +19,13 @@ pub struct Credentials {
     pub secret: Option<Secret>,
 }
 
+impl Credentials {
+    /// Whether they came by HTTP Basic, so that a refusal owes a challenge.
+    pub fn used_basic(&self) -> bool {
+        !matches!(self.basic, Basic::Absent)
+    }
+}
+
 /// HTTP Basic (RFC 7617) as RFC 6749 has clients use it.
 #[derive(Default)]
 pub enum Basic {

@@ -7,7 +7,6 @@ use crate::{
     account::SignInError,
     oauth::{Error, OAuth, Tokens, audit::Caller, client::Grant},
     secret::Secret,
-    token::Handle,
 };
 
 /// One answer to every sign-in that fails.
@@ -18,11 +17,11 @@ pub(super) async fn exchange(oauth: &Arc<OAuth>, request: &TokenRequest<'_>, cal
     let username = request
         .username
         .filter(|name| !name.is_empty())
-        .ok_or(Error::InvalidRequest(Some("Request is missing username parameter.")))?;
+        .ok_or_else(|| Error::InvalidRequest(Some("Request is missing username parameter.".into())))?;
     let password = request
         .password
         .filter(|password| !password.expose().is_empty())
-        .ok_or(Error::InvalidRequest(Some("Request is missing password parameter.")))?;
+        .ok_or_else(|| Error::InvalidRequest(Some("Request is missing password parameter.".into())))?;
     if !client.may_use(Grant::Password) {
         return Err(Error::UnauthorizedClient);
     }
@@ -38,9 +37,8 @@ pub(super) async fn exchange(oauth: &Arc<OAuth>, request: &TokenRequest<'_>, cal
     };
     let scope = client.grant_scope(request.scope)?;
 
-    let handle = Handle::generate();
-    let session = oauth.new_session(&handle, &account, &client, scope);
-    let Some(start) = oauth.store.create_session(&session).await? else {
+    let (handle, session) = oauth.new_session(&client, scope, caller);
+    let Some(start) = oauth.store.create_session(account.id, account.epoch, &session).await? else {
         // Deactivated, or given another password, since the password was checked.
         caller.sign_in_failed(&client.id, None);
         return Err(REFUSED);

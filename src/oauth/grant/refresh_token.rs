@@ -12,7 +12,8 @@ use crate::{
 
 pub(super) async fn exchange(oauth: &Arc<OAuth>, request: &TokenRequest<'_>, caller: &Caller) -> Result<Tokens, Error> {
     let client = oauth.clients.authenticate(&request.client)?;
-    let token = request.refresh_token.ok_or(Error::InvalidRequest(Some("Missing refresh token parameter.")))?;
+    let token =
+        request.refresh_token.ok_or_else(|| Error::InvalidRequest(Some("Missing refresh token parameter.".into())))?;
     if !client.may_use(Grant::RefreshToken) {
         return Err(Error::UnauthorizedClient);
     }

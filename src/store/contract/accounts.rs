@@ -1,19 +1,12 @@
 //! Rules of accounts.
 
-use super::{Bench, account, new_session};
+use super::{Bench, INSERTED, account, enrolment, new_session, start};
 use crate::{
     change_log::Change,
     model::{Account, AccountId, Epoch},
-    store::{AccountChange, InsertAccount, Store},
+    session::Session,
+    store::{AccountChange, CHANGE_MARGIN, Enrolment, InsertAccount},
 };
-
-async fn insert(store: &dyn Store, account: &Account) -> InsertAccount {
-    store.insert_account(account, account.email.as_deref(), None, None).await.unwrap()
-}
-
-async fn change(bench: &Bench, account: &Account, change: AccountChange) -> Account {
-    bench.store().change_account(account.id, &change).await.unwrap().expect("the account is there")
-}
 
 pub async fn an_account_comes_back_as_it_was_given(bench: &Bench) {
     let account = Account {
@@ -30,77 +23,64 @@ pub async fn an_account_comes_back_as_it_was_given(bench: &Bench) {
         ..account("zoë")
     };
     let key = "zoë.o'hara@xn--bcher-kva.example";
-    let inserted = bench.store().insert_account(&account, Some(key), Some("$argon2id$v=19$..."), None).await.unwrap();
-    assert_eq!(inserted, InsertAccount::Inserted(None));
+    let hash = "$argon2id$v=19$...";
+    let new = Enrolment { password_hash: Some(hash.to_owned()), ..Enrolment::of(account.clone(), Some(key)) };
+    assert_eq!(bench.enrol(&new).await, INSERTED);
 
     assert_eq!(bench.there.store.account(account.id).await.unwrap().as_ref(), Some(&account));
-    let credentials = bench.there.store.credentials(key).await.unwrap().unwrap();
-    assert_eq!(credentials.account, account);
-    assert_eq!(credentials.password_hash.as_deref(), Some("$argon2id$v=19$..."));
+    let by_address = bench.there.store.credentials(key).await.unwrap().unwrap();
+    let by_id = bench.there.store.credentials_of(account.id).await.unwrap().unwrap();
+    for credentials in [by_address, by_id] {
+        assert_eq!(credentials.account, account);
+        assert_eq!(credentials.password_hash.as_deref(), Some(hash));
+    }
 
     assert!(bench.store().credentials("Zoë.O'Hara@Bücher.example").await.unwrap().is_none(), "not the key");
     assert_eq!(bench.store().account(AccountId::generate()).await.unwrap(), None);
+    assert!(bench.store().credentials_of(AccountId::generate()).await.unwrap().is_none());
 }
 
 pub async fn accounts_without_an_address_live_side_by_side(bench: &Bench) {
     for name in ["ann", "bob"] {
         let account = Account { email: None, ..account(name) };
-        assert_eq!(insert(bench.store(), &account).await, InsertAccount::Inserted(None));
-        assert_eq!(bench.store().account(account.id).await.unwrap(), Some(account));
+        assert_eq!(bench.enrol(&enrolment(&account)).await, INSERTED);
+        let credentials = bench.store().credentials_of(account.id).await.unwrap().unwrap();
+        assert_eq!((credentials.account, credentials.password_hash), (account, None));
     }
 }
 
 pub async fn one_address_in_two_spellings_is_one_account(bench: &Bench) {
     let first = bench.account("ann").await;
     let second = Account { email: Some("Ann@EXAMPLE.org".to_owned()), ..account("ann") };
-    let refused = bench.store().insert_account(&second, first.email.as_deref(), None, None).await.unwrap();
-    assert_eq!(refused, InsertAccount::EmailTaken);
-    assert_eq!(bench.store().account(second.id).await.unwrap(), None);
-    assert_eq!(bench.store().account(first.id).await.unwrap(), Some(first));
+    let new = Enrolment::of(second.clone(), first.email.as_deref());
+    assert_eq!(bench.enrol(&new).await, InsertAccount::EmailTaken);
+    assert_eq!(bench.kept(&second).await, None);
+    assert_eq!(bench.kept(&first).await, Some(first));
 }
 
 pub async fn one_external_id_is_one_account(bench: &Bench) {
     let with_id = |name| Account { external_id: Some("42".to_owned()), ..account(name) };
-    assert_eq!(insert(bench.store(), &with_id("ann")).await, InsertAccount::Inserted(None));
-    assert_eq!(insert(bench.store(), &with_id("bob")).await, InsertAccount::ExternalIdTaken);
-    let nameless = Account { email: None, ..with_id("cleo") };
-    assert_eq!(insert(bench.store(), &nameless).await, InsertAccount::ExternalIdTaken);
+    let enrol = async |account: Account| bench.enrol(&enrolment(&account)).await;
+    assert_eq!(enrol(with_id("ann")).await, INSERTED);
+    assert_eq!(enrol(with_id("bob")).await, InsertAccount::ExternalIdTaken);
+    assert_eq!(enrol(Account { email: None, ..with_id("cleo") }).await, InsertAccount::ExternalIdTaken);
     // Both taken: the address is what a person can do something about.
-    assert_eq!(insert(bench.store(), &with_id("ann")).await, InsertAccount::EmailTaken);
+    assert_eq!(enrol(with_id("ann")).await, InsertAccount::EmailTaken);
     bench.account("dan").await;
-    assert_eq!(insert(bench.store(), &with_id("dan")).await, InsertAccount::EmailTaken, "of two different accounts");
+    assert_eq!(enrol(with_id("dan")).await, InsertAccount::EmailTaken, "of two different accounts");
 }
 
 pub async fn a_race_for_one_address_has_one_winner(bench: &Bench) {
     let answers = bench
         .at_once(32, |store, i| async move {
             let account = Account { username: format!("ann {i}"), ..account("ann") };
-            (insert(&*store, &account).await, account)
+            (store.insert_account(&enrolment(&account)).await.unwrap(), account)
         })
         .await;
-    let (winners, losers): (Vec<_>, Vec<_>) =
-        answers.into_iter().partition(|(answer, _)| matches!(answer, InsertAccount::Inserted(_)));
+    let (winners, losers): (Vec<_>, Vec<_>) = answers.into_iter().partition(|(answer, _)| *answer == INSERTED);
     assert_eq!(winners.len(), 1);
     assert!(losers.iter().all(|(answer, _)| *answer == InsertAccount::EmailTaken));
     assert_eq!(bench.store().accounts(None, 100).await.unwrap(), [winners[0].1.clone()]);
-}
-
-pub async fn an_account_and_its_first_session_come_together(bench: &Bench) {
-    let account = account("ann");
-    let session = new_session(&account);
-    let inserted = bench.store().insert_account(&account, Some("ann"), Some("hash"), Some(&session)).await.unwrap();
-    let InsertAccount::Inserted(Some(start)) = inserted else { panic!("{inserted:?}") };
-    assert_eq!((start.session.id, &start.account), (session.id, &account));
-    assert_eq!(bench.session(session.id).await, Some(start.session));
-}
-
-pub async fn a_refused_account_leaves_no_session(bench: &Bench) {
-    let first = bench.account("ann").await;
-    let second = account("ann");
-    let session = new_session(&second);
-    let refused = bench.store().insert_account(&second, first.email.as_deref(), None, Some(&session)).await.unwrap();
-    assert_eq!(refused, InsertAccount::EmailTaken);
-    assert_eq!(bench.session(session.id).await, None);
 }
 
 pub async fn accounts_are_listed_by_id_page_by_page(bench: &Bench) {
@@ -127,7 +107,7 @@ pub async fn a_new_password_moves_the_epoch_and_ends_every_session(bench: &Bench
     let (ann, bob) = (bench.account("ann").await, bench.account("bob").await);
     let (first, second, other) = (bench.sign_in(&ann).await, bench.sign_in(&ann).await, bench.sign_in(&bob).await);
 
-    let after = change(bench, &ann, AccountChange::Password("new".to_owned())).await;
+    let after = bench.change(&ann, AccountChange::Password("new".to_owned())).await;
     assert_eq!(after, Account { epoch: Epoch(1), ..ann.clone() });
     let credentials = bench.store().credentials("ann@example.org").await.unwrap().unwrap();
     assert_eq!((credentials.account, credentials.password_hash.as_deref()), (after, Some("new")));
@@ -146,27 +126,27 @@ pub async fn a_new_password_moves_the_epoch_and_ends_every_session(bench: &Bench
 pub async fn the_same_password_again_is_a_change_too(bench: &Bench) {
     let ann = bench.account("ann").await;
     for epoch in 1..=3 {
-        assert_eq!(change(bench, &ann, AccountChange::Password("same".to_owned())).await.epoch, Epoch(epoch));
+        assert_eq!(bench.change(&ann, AccountChange::Password("same".to_owned())).await.epoch, Epoch(epoch));
     }
 }
 
 pub async fn deactivation_moves_the_epoch_and_ends_every_session(bench: &Bench) {
     let ann = bench.account("ann").await;
     let start = bench.sign_in(&ann).await;
-    let after = change(bench, &ann, AccountChange::Active(false)).await;
+    let after = bench.change(&ann, AccountChange::Active(false)).await;
     assert_eq!(after, Account { epoch: Epoch(1), active: false, ..ann.clone() });
-    assert_eq!(bench.store().account(ann.id).await.unwrap(), Some(after));
+    assert_eq!(bench.kept(&ann).await, Some(after));
     assert_eq!(bench.session(start.session.id).await, None);
     assert!(bench.here.view.ends(&start.session.id, &ann.id, ann.epoch));
 }
 
 pub async fn activation_moves_nothing(bench: &Bench) {
     let ann = bench.account("ann").await;
-    change(bench, &ann, AccountChange::Active(false)).await;
+    bench.change(&ann, AccountChange::Active(false)).await;
     let logged = bench.log().await;
-    let after = change(bench, &ann, AccountChange::Active(true)).await;
+    let after = bench.change(&ann, AccountChange::Active(true)).await;
     assert_eq!((after.active, after.epoch), (true, Epoch(1)));
-    assert_eq!(bench.store().account(ann.id).await.unwrap(), Some(after));
+    assert_eq!(bench.kept(&ann).await, Some(after));
     assert_eq!(bench.log().await, logged);
 }
 
@@ -175,10 +155,10 @@ pub async fn staff_and_groups_move_the_epoch_and_end_nothing(bench: &Bench) {
     let start = bench.sign_in(&ann).await;
     let groups = vec!["editors".to_owned()];
 
-    change(bench, &ann, AccountChange::Staff(true)).await;
-    let after = change(bench, &ann, AccountChange::Groups(groups.clone())).await;
+    bench.change(&ann, AccountChange::Staff(true)).await;
+    let after = bench.change(&ann, AccountChange::Groups(groups.clone())).await;
     assert_eq!(after, Account { staff: true, groups, epoch: Epoch(2), ..ann.clone() });
-    assert_eq!(bench.store().account(ann.id).await.unwrap(), Some(after));
+    assert_eq!(bench.kept(&ann).await, Some(after));
 
     assert_eq!(bench.session(start.session.id).await, Some(start.session.clone()));
     let ends = |epoch| bench.here.view.ends(&start.session.id, &ann.id, Epoch(epoch));
@@ -189,16 +169,45 @@ pub async fn a_change_that_changes_nothing_moves_nothing(bench: &Bench) {
     let ann = bench.account("ann").await;
     let start = bench.sign_in(&ann).await;
     for same in [AccountChange::Active(true), AccountChange::Staff(false), AccountChange::Groups(Vec::new())] {
-        assert_eq!(change(bench, &ann, same).await, ann);
+        assert_eq!(bench.change(&ann, same).await, ann);
     }
-    assert_eq!(bench.store().account(ann.id).await.unwrap(), Some(ann));
+    assert_eq!(bench.kept(&ann).await, Some(ann));
     assert_eq!(bench.session(start.session.id).await, Some(start.session));
     assert_eq!(bench.log().await, []);
 }
 
+pub async fn a_sign_out_moves_the_epoch_and_ends_every_session(bench: &Bench) {
+    let (ann, bob) = (bench.account("ann").await, bench.account("bob").await);
+    let (first, second, other) = (bench.sign_in(&ann).await, bench.sign_in(&ann).await, bench.sign_in(&bob).await);
+
+    let after = bench.change(&ann, AccountChange::SignOut).await;
+    assert_eq!(after, Account { epoch: Epoch(1), ..ann.clone() });
+    let credentials = bench.store().credentials("ann@example.org").await.unwrap().unwrap();
+    assert_eq!((&credentials.account, credentials.password_hash.as_deref()), (&after, Some("hash")));
+
+    for ended in [&first, &second] {
+        assert_eq!(bench.session(ended.session.id).await, None);
+        assert!(bench.here.view.ends(&ended.session.id, &ann.id, ann.epoch));
+    }
+    assert_eq!(bench.session(other.session.id).await, Some(other.session));
+    let until = first.access_expires_at + CHANGE_MARGIN;
+    assert_eq!(bench.log().await, [Change::AccountEpoch { account: ann.id, min_epoch: Epoch(1), until }]);
+    assert_eq!(bench.begin(&ann, &new_session()).await, None, "a sign-in under way is ended too");
+    bench.sign_in(&after).await;
+}
+
+pub async fn a_sign_out_without_a_session_is_a_change_too(bench: &Bench) {
+    let ann = bench.account("ann").await;
+    for epoch in 1..=3 {
+        assert_eq!(bench.change(&ann, AccountChange::SignOut).await.epoch, Epoch(epoch));
+    }
+    assert_eq!(bench.log().await.len(), 3);
+    assert!(bench.here.view.ends(&new_session().id, &ann.id, Epoch(2)));
+}
+
 pub async fn nobody_cannot_be_changed(bench: &Bench) {
     let nobody = AccountId::generate();
-    for change in [AccountChange::Password("new".to_owned()), AccountChange::Active(false)] {
+    for change in [AccountChange::Password("new".to_owned()), AccountChange::Active(false), AccountChange::SignOut] {
         assert_eq!(bench.store().change_account(nobody, &change).await.unwrap(), None);
     }
     assert_eq!(bench.log().await, []);
@@ -230,4 +239,124 @@ pub async fn parallel_changes_are_all_counted(bench: &Bench) {
         .await;
     epochs.sort_unstable();
     assert_eq!(epochs, (1..=24).collect::<Vec<_>>(), "each saw what the one before it left");
+}
+
+/// Whether the account's owner got a new password, proven under its epoch as given.
+async fn set_own(bench: &Bench, account: &Account, keep: &Session) -> bool {
+    bench.store().change_own_password(account.id, account.epoch, "new", keep.id).await.unwrap()
+}
+
+pub async fn an_own_password_keeps_its_session_and_ends_the_others(bench: &Bench) {
+    let (ann, bob) = (bench.account("ann").await, bench.account("bob").await);
+    let (kept, of_bob) = (bench.sign_in(&ann).await, bench.sign_in(&bob).await);
+    let others = [bench.sign_in(&ann).await, bench.sign_in(&ann).await];
+    assert!(set_own(bench, &ann, &kept.session).await);
+
+    let credentials = bench.there.store.credentials_of(ann.id).await.unwrap().unwrap();
+    let after = Account { epoch: Epoch(1), ..ann.clone() };
+    assert_eq!((credentials.account, credentials.password_hash.as_deref()), (after, Some("new")));
+    assert_eq!(bench.store().sessions_of(ann.id, 10).await.unwrap(), [kept.session]);
+    let log = bench.log().await;
+    assert_eq!(log.len(), others.len());
+    for ended in others {
+        assert_eq!(bench.session(ended.session.id).await, None);
+        assert!(bench.here.view.ends(&ended.session.id, &ann.id, ann.epoch));
+        let until = ended.access_expires_at + CHANGE_MARGIN;
+        assert!(log.contains(&Change::SessionEnded { sid: ended.session.id, until }));
+    }
+    let credentials = bench.store().credentials_of(bob.id).await.unwrap().unwrap();
+    assert_eq!((credentials.account, credentials.password_hash.as_deref()), (bob, Some("hash")));
+    assert_eq!(bench.session(of_bob.session.id).await, Some(of_bob.session));
+}
+
+pub async fn an_own_password_leaves_the_tokens_of_its_session_alive(bench: &Bench) {
+    let ann = bench.account("ann").await;
+    let (kept, _) = (bench.sign_in(&ann).await, bench.sign_in(&ann).await);
+    assert!(set_own(bench, &ann, &kept.session).await);
+    for change in bench.log().await {
+        bench.there.view.apply(&change);
+    }
+    let refreshed = start(bench.refresh(&kept.session, 0).await);
+    assert_eq!(refreshed.account.epoch, Epoch(1));
+    for view in [&bench.here.view, &bench.there.view] {
+        for epoch in [ann.epoch, refreshed.account.epoch] {
+            assert!(!view.ends(&kept.session.id, &ann.id, epoch));
+        }
+    }
+}
+
+pub async fn an_own_password_that_nothing_proves_any_more_changes_nothing(bench: &Bench) {
+    let (ann, bob) = (bench.account("ann").await, bench.account("bob").await);
+    let (own, other, ended) = (bench.sign_in(&ann).await, bench.sign_in(&ann).await, bench.sign_in(&ann).await);
+    let of_bob = bench.sign_in(&bob).await;
+    bench.end(&ended.session).await;
+    let today = bench.change(&ann, AccountChange::Staff(true)).await;
+    let log = bench.log().await;
+
+    let ahead = Account { epoch: Epoch(2), ..ann.clone() };
+    let nobody = Account { id: AccountId::generate(), ..today.clone() };
+    for (account, session) in
+        [(&ann, &own), (&ahead, &own), (&today, &of_bob), (&today, &ended), (&nobody, &own), (&bob, &own)]
+    {
+        assert!(!set_own(bench, account, &session.session).await);
+    }
+    for account in [&today, &bob] {
+        let credentials = bench.store().credentials_of(account.id).await.unwrap().unwrap();
+        assert_eq!((&credentials.account, credentials.password_hash.as_deref()), (account, Some("hash")));
+    }
+    for going_on in [own.session.clone(), other.session, of_bob.session] {
+        assert_eq!(bench.session(going_on.id).await, Some(going_on));
+    }
+    assert_eq!(bench.log().await, log);
+
+    let inactive = bench.change(&ann, AccountChange::Active(false)).await;
+    let log = bench.log().await;
+    assert!(!set_own(bench, &inactive, &own.session).await);
+    let credentials = bench.store().credentials_of(ann.id).await.unwrap().unwrap();
+    assert_eq!((credentials.account, credentials.password_hash.as_deref()), (inactive, Some("hash")));
+    assert_eq!(bench.log().await, log);
+}
+
+pub async fn an_own_password_and_sign_ins_at_once_leave_one_session(bench: &Bench) {
+    let ann = bench.account("ann").await;
+    let kept = bench.sign_in(&ann).await.session;
+    let started = bench
+        .at_once(24, |store, i| {
+            let (id, epoch, keep) = (ann.id, ann.epoch, kept.id);
+            async move {
+                if i == 11 {
+                    assert!(store.change_own_password(id, epoch, "new", keep).await.unwrap());
+                    return None;
+                }
+                store.create_session(id, epoch, &new_session()).await.unwrap()
+            }
+        })
+        .await;
+    for start in started.into_iter().flatten() {
+        assert_eq!(bench.session(start.session.id).await, None);
+        assert!(bench.there.view.ends(&start.session.id, &ann.id, start.account.epoch));
+    }
+    assert_eq!(bench.store().sessions_of(ann.id, 10).await.unwrap(), [kept]);
+    assert_eq!(bench.begin(&ann, &new_session()).await, None, "nor does one come later");
+}
+
+pub async fn a_race_of_own_passwords_has_one_winner(bench: &Bench) {
+    let ann = bench.account("ann").await;
+    let mut sessions = Vec::new();
+    for _ in 0..16 {
+        sessions.push(bench.sign_in(&ann).await.session);
+    }
+    let own = sessions.clone();
+    let answers = bench
+        .at_once(16, move |store, i| {
+            let (id, epoch, keep) = (ann.id, ann.epoch, own[i].id);
+            async move { store.change_own_password(id, epoch, &format!("hash {i}"), keep).await.unwrap() }
+        })
+        .await;
+    let winners: Vec<_> = (0..16).filter(|&i| answers[i]).collect();
+    let [winner] = winners[..] else { panic!("{winners:?}") };
+    let credentials = bench.store().credentials_of(ann.id).await.unwrap().unwrap();
+    assert_eq!(credentials.account.epoch, Epoch(1));
+    assert_eq!(credentials.password_hash, Some(format!("hash {winner}")));
+    assert_eq!(bench.store().sessions_of(ann.id, 100).await.unwrap(), [sessions[winner].clone()]);
 }

@@ -14,9 +14,9 @@ async fn read(bench: &Bench, cursor: Option<Cursor>) -> Changes {
 }
 
 async fn end_a_session(bench: &Bench, account: &Account) -> SessionId {
-    let sid = bench.sign_in(account).await.session.id;
-    assert!(bench.store().end_session(sid).await.unwrap());
-    sid
+    let session = bench.sign_in(account).await.session;
+    bench.end(&session).await;
+    session.id
 }
 
 fn ended(changes: &Changes) -> Vec<SessionId> {
@@ -103,7 +103,7 @@ pub async fn a_node_knows_its_own_changes_at_once(bench: &Bench) {
     let ann = bench.account("ann").await;
     let (keys, clients) = (bench.here.view.keys_changed(), bench.here.view.clients_changed());
     let session = bench.sign_in(&ann).await.session;
-    bench.store().end_session(session.id).await.unwrap();
+    bench.end(&session).await;
     assert!(bench.here.view.ends(&session.id, &ann.id, ann.epoch));
     assert!(!bench.there.view.ends(&session.id, &ann.id, ann.epoch), "the other has to read");
     assert!(!keys.has_changed().unwrap() && !clients.has_changed().unwrap());
@@ -114,14 +114,14 @@ pub async fn a_node_knows_its_own_changes_at_once(bench: &Bench) {
     bench.store().insert_key(&key, &[]).await.unwrap();
     assert!(keys.has_changed().unwrap() && !clients.has_changed().unwrap());
     bench.store().change_account(ann.id, &AccountChange::Active(false)).await.unwrap();
-    assert!(bench.here.view.ends(&new_session(&ann).id, &ann.id, ann.epoch));
+    assert!(bench.here.view.ends(&new_session().id, &ann.id, ann.epoch));
 }
 
 pub async fn a_node_hears_of_the_changes_of_another(bench: &Bench) {
     let ann = bench.account("ann").await;
     let session = bench.sign_in(&ann).await.session;
     let mut cursor = bench.there.store.read_changes(None).await.unwrap().cursor;
-    bench.store().end_session(session.id).await.unwrap();
+    bench.end(&session).await;
 
     let heard = tokio::time::timeout(Duration::from_secs(10), async {
         loop {
@@ -207,7 +207,7 @@ pub async fn what_is_remembered_restores_what_was_lost(bench: &Bench) {
     assert_eq!(bench.session(kept.session.id).await, Some(kept.session.clone()));
     assert_eq!(bench.store().account(bob.id).await.unwrap().unwrap().epoch, Epoch(3));
     assert_eq!(bench.session(of_bob.session.id).await, None, "it may have been ended with the epoch");
-    assert_eq!(bench.store().create_session(&new_session(&bob)).await.unwrap(), None);
+    assert_eq!(bench.begin(&bob, &new_session()).await, None);
     assert_eq!(bench.log().await, remembered[..2], "and other nodes hear of it");
     assert!(bench.here.view.ends(&lost.session.id, &ann.id, ann.epoch));
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Bench, INSTANT, RULES, account, presented, start};
+use super::{Bench, INSTANT, RULES, presented, start};
 use crate::{
     change_log::Change,
     model::{ClientId, Scope, SessionId},
@@ -170,8 +170,7 @@ pub async fn a_narrowed_scope_stays_narrow(bench: &Bench) {
 
 pub async fn a_refresh_brings_fresh_claims(bench: &Bench) {
     let session = signed_in(bench).await;
-    let other = account("bob");
-    bench.store().insert_account(&other, Some("bob"), None, None).await.unwrap();
+    bench.account("bob").await;
     let changed = bench.store().change_account(session.account, &AccountChange::Staff(true)).await.unwrap().unwrap();
     let start = start(bench.refresh(&session, 0).await);
     assert!(start.account.staff);

@@ -6,28 +6,19 @@ use sqlx::{
     sqlite::{SqliteConnection, SqliteRow},
 };
 
-use super::{SqlStore, changes, json, parsed, sessions, writer::Step};
+use super::{SqlStore, changes, json, links, parsed, sessions, writer::Step};
 use crate::{
     change_log::Change,
     clock::Timestamp,
-    model::{Account, AccountId, Epoch},
-    store::{AccountChange, AccountStore, Credentials, InsertAccount, NewSession, StoreError},
+    model::{Account, AccountId, Epoch, SessionId},
+    store::{AccountChange, AccountStore, Credentials, Enrolment, InsertAccount, StoreError},
 };
 
 #[async_trait]
 impl AccountStore for SqlStore {
-    async fn insert_account(
-        &self,
-        account: &Account,
-        email_key: Option<&str>,
-        password_hash: Option<&str>,
-        session: Option<&NewSession>,
-    ) -> Result<InsertAccount, StoreError> {
-        let (account, session) = (account.clone(), session.cloned());
-        let (email_key, password_hash) = (email_key.map(str::to_owned), password_hash.map(str::to_owned));
-        self.writer
-            .write(move |step| Box::pin(async move { insert(step, &account, email_key, password_hash, session).await }))
-            .await
+    async fn insert_account(&self, new: &Enrolment) -> Result<InsertAccount, StoreError> {
+        let new = new.clone();
+        self.writer.write(move |step| Box::pin(async move { insert(step, &new).await })).await
     }
 
     async fn account(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
@@ -36,12 +27,16 @@ impl AccountStore for SqlStore {
 
     async fn credentials(&self, email_key: &str) -> Result<Option<Credentials>, StoreError> {
         self.read(async |mut connection| {
-            let row = sqlx::query("SELECT * FROM accounts WHERE email_key = ?")
-                .bind(email_key)
-                .fetch_optional(&mut *connection)
-                .await?;
-            row.map(|row| Ok(Credentials { account: account(&row)?, password_hash: row.try_get("password_hash")? }))
-                .transpose()
+            let query = sqlx::query("SELECT * FROM accounts WHERE email_key = ?").bind(email_key);
+            query.fetch_optional(&mut *connection).await?.as_ref().map(credentials).transpose()
+        })
+        .await
+    }
+
+    async fn credentials_of(&self, id: AccountId) -> Result<Option<Credentials>, StoreError> {
+        self.read(async |mut connection| {
+            let query = sqlx::query("SELECT * FROM accounts WHERE id = ?").bind(id.to_string());
+            query.fetch_optional(&mut *connection).await?.as_ref().map(credentials).transpose()
         })
         .await
     }
@@ -80,32 +75,57 @@ impl AccountStore for SqlStore {
             })
             .await
     }
+
+    async fn change_own_password(
+        &self,
+        id: AccountId,
+        epoch: Epoch,
+        hash: &str,
+        keep: SessionId,
+    ) -> Result<bool, StoreError> {
+        let hash = hash.to_owned();
+        self.writer
+            .write(move |step| Box::pin(async move { change_password(step, id, epoch, &hash, keep).await }))
+            .await
+    }
 }
 
 pub(super) async fn find(connection: &mut SqliteConnection, id: AccountId) -> Result<Option<Account>, sqlx::Error> {
-    let row =
-        sqlx::query("SELECT * FROM accounts WHERE id = ?").bind(id.to_string()).fetch_optional(connection).await?;
-    row.as_ref().map(account).transpose()
+    find_by(connection, "SELECT * FROM accounts WHERE id = ?", &id.to_string()).await
 }
 
-async fn insert(
-    step: &mut Step,
-    account: &Account,
-    email_key: Option<String>,
-    password_hash: Option<String>,
-    session: Option<NewSession>,
-) -> Result<InsertAccount, StoreError> {
-    let taken: Option<bool> = sqlx::query_scalar(
-        "SELECT email_key IS ?1 FROM accounts WHERE email_key = ?1 OR external_id = ?2 ORDER BY 1 DESC LIMIT 1",
-    )
-    .bind(&email_key)
-    .bind(&account.external_id)
-    .fetch_optional(&mut step.connection)
-    .await?;
-    match taken {
-        Some(true) if email_key.is_some() => return Ok(InsertAccount::EmailTaken),
-        Some(_) => return Ok(InsertAccount::ExternalIdTaken),
-        None => {}
+async fn find_by(
+    connection: &mut SqliteConnection,
+    query: &'static str,
+    value: &str,
+) -> Result<Option<Account>, sqlx::Error> {
+    sqlx::query(query).bind(value).fetch_optional(connection).await?.as_ref().map(account).transpose()
+}
+
+async fn insert(step: &mut Step, new: &Enrolment) -> Result<InsertAccount, StoreError> {
+    let Enrolment { account, email_key, password_hash, link, session, reclaim } = new;
+    if let Some(key) = link
+        && links::account_of(&mut step.connection, key).await?.is_some()
+    {
+        return Ok(InsertAccount::LinkTaken);
+    }
+    let owner = match email_key {
+        Some(key) => find_by(&mut step.connection, "SELECT * FROM accounts WHERE email_key = ?", key).await?,
+        None => None,
+    };
+    // One that was imported is its owner's, whether or not somebody vouched for the address.
+    let reclaims = |owner: &Account| *reclaim && !owner.email_verified && owner.external_id.is_none();
+    if owner.as_ref().is_some_and(|owner| !reclaims(owner)) {
+        return Ok(InsertAccount::EmailTaken);
+    }
+    if let Some(external_id) = &account.external_id
+        && find_by(&mut step.connection, "SELECT * FROM accounts WHERE external_id = ?", external_id).await?.is_some()
+    {
+        return Ok(InsertAccount::ExternalIdTaken);
+    }
+    let reclaimed = owner.map(|owner| owner.id);
+    if let Some(id) = reclaimed {
+        take_address(step, id).await?;
     }
     sqlx::query(
         "INSERT INTO accounts (id, email, email_key, email_verified, username, first_name, last_name, groups, staff, \
@@ -127,11 +147,53 @@ async fn insert(
     .bind(account.created_at.millis())
     .execute(&mut step.connection)
     .await?;
-    let start = match &session {
-        Some(session) => sessions::create(step, session).await?,
+    if let Some(key) = link {
+        links::insert(step, account.id, key).await?;
+    }
+    let session = match session {
+        Some(session) => sessions::create(step, account.id, account.epoch, session).await?,
         None => None,
     };
-    Ok(InsertAccount::Inserted(start))
+    Ok(InsertAccount::Inserted { session, reclaimed })
+}
+
+/// Takes its address from an account and locks it.
+async fn take_address(step: &mut Step, id: AccountId) -> Result<(), StoreError> {
+    alter(step, id, AccountChange::Active(false)).await?;
+    sqlx::query("UPDATE accounts SET email = NULL, email_key = NULL WHERE id = ?")
+        .bind(id.to_string())
+        .execute(&mut step.connection)
+        .await?;
+    Ok(())
+}
+
+async fn change_password(
+    step: &mut Step,
+    id: AccountId,
+    epoch: Epoch,
+    hash: &str,
+    keep: SessionId,
+) -> Result<bool, StoreError> {
+    let Some(kept) = sessions::find(&mut step.connection, keep).await?.filter(|session| session.account == id) else {
+        return Ok(false);
+    };
+    let changed = sqlx::query("UPDATE accounts SET password_hash = ?, epoch = ? WHERE id = ? AND epoch = ? AND active")
+        .bind(hash)
+        .bind(epoch.0.saturating_add(1))
+        .bind(id.to_string())
+        .bind(epoch.0)
+        .execute(&mut step.connection)
+        .await?;
+    if changed.rows_affected() == 0 {
+        return Ok(false);
+    }
+    // Not by the epoch: that would end the tokens of the session that is kept.
+    for session in sessions::of(&mut step.connection, id).await? {
+        if session.id != kept.id {
+            sessions::end(step, &session).await?;
+        }
+    }
+    Ok(true)
 }
 
 async fn alter(step: &mut Step, id: AccountId, change: AccountChange) -> Result<Option<Account>, StoreError> {
@@ -161,6 +223,7 @@ async fn alter(step: &mut Step, id: AccountId, change: AccountChange) -> Result<
             account.groups = groups;
             (account != before, false)
         }
+        AccountChange::SignOut => (true, true),
     };
     if moves_epoch {
         account.epoch = Epoch(account.epoch.0.saturating_add(1));
@@ -205,7 +268,11 @@ async fn log_epoch(step: &mut Step, account: AccountId, min_epoch: Epoch) -> Res
     changes::append(step, Change::AccountEpoch { account, min_epoch, until }).await
 }
 
-fn account(row: &SqliteRow) -> Result<Account, sqlx::Error> {
+fn credentials(row: &SqliteRow) -> Result<Credentials, sqlx::Error> {
+    Ok(Credentials { account: account(row)?, password_hash: row.try_get("password_hash")? })
+}
+
+pub(super) fn account(row: &SqliteRow) -> Result<Account, sqlx::Error> {
     Ok(Account {
         id: parsed(row, "id")?,
         email: row.try_get("email")?,

@@ -24,7 +24,8 @@ use crate::store::StoreError;
 const APPLICATION_ID: i64 = 0x5047_4154;
 
 /// The schema, one step per version; `PRAGMA user_version` counts the steps taken, and each step sets it.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_accounts_sessions_log.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("migrations/0001_accounts_sessions_log.sql"), include_str!("migrations/0002_links_user_agents.sql")];
 
 /// How long to wait for another process's write. Less than a caller waits, so that it hears the reason.
 const BUSY: Duration = Duration::from_secs(2);
@@ -276,12 +277,13 @@ pub(super) async fn prepare(connection: &mut SqliteConnection) -> Result<(), sql
     sqlx::query("PRAGMA journal_mode = WAL").execute(&mut *connection).await?;
     sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
     let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await?;
-    for migration in MIGRATIONS.into_iter().skip(usize::try_from(version).unwrap_or(0)) {
+    let mut missing = MIGRATIONS.into_iter().skip(usize::try_from(version).unwrap_or(0)).peekable();
+    // Nothing to keep of a mere trial.
+    let end = if missing.peek().is_some() { "COMMIT" } else { "ROLLBACK" };
+    for migration in missing {
         sqlx::raw_sql(migration).execute(&mut *connection).await?;
     }
     sqlx::query("UPDATE change_log SET pruned = pruned").execute(&mut *connection).await?;
-    // Nothing to keep of a mere trial.
-    let end = if version == 0 { "COMMIT" } else { "ROLLBACK" };
     sqlx::query(end).execute(connection).await.map(drop)
 }
 

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use sqlx::{
-    Row as _,
+    Connection as _, Row as _,
     sqlite::{SqliteConnection, SqliteRow},
 };
 
@@ -10,16 +10,21 @@ use super::{SqlStore, accounts, changes, json, parsed, writer::Step};
 use crate::{
     change_log::Change,
     clock::Timestamp,
-    model::{AccountId, ClientId, Scope, SessionId},
+    model::{Account, AccountId, ClientId, Epoch, Scope, SessionId},
     session::{Presented, Refusal, Rules, Session, Verdict},
-    store::{CHANGE_MARGIN, NewSession, Rotation, SessionStart, SessionStore, StoreError},
+    store::{CHANGE_MARGIN, NewSession, Rotation, SessionStart, SessionStore, Sessions, StoreError},
 };
 
 #[async_trait]
 impl SessionStore for SqlStore {
-    async fn create_session(&self, session: &NewSession) -> Result<Option<SessionStart>, StoreError> {
+    async fn create_session(
+        &self,
+        account: AccountId,
+        epoch: Epoch,
+        session: &NewSession,
+    ) -> Result<Option<SessionStart>, StoreError> {
         let session = session.clone();
-        self.writer.write(move |step| Box::pin(async move { create(step, &session).await })).await
+        self.writer.write(move |step| Box::pin(async move { create(step, account, epoch, &session).await })).await
     }
 
     async fn rotate_session(&self, presented: &Presented, rules: &Rules) -> Result<Rotation, StoreError> {
@@ -31,15 +36,59 @@ impl SessionStore for SqlStore {
         self.read(async |mut connection| find(&mut connection, id).await).await
     }
 
-    async fn end_session(&self, id: SessionId) -> Result<bool, StoreError> {
+    async fn active_session(&self, id: SessionId) -> Result<Option<(Session, Account)>, StoreError> {
+        self.read(async |mut connection| {
+            let mut snapshot = connection.begin().await?;
+            let Some(session) = find(&mut snapshot, id).await? else { return Ok(None) };
+            let account = accounts::find(&mut snapshot, session.account).await?;
+            Ok(account.filter(|account| account.active).map(|account| (session, account)))
+        })
+        .await
+    }
+
+    async fn sessions_of(&self, account: AccountId, limit: u32) -> Result<Vec<Session>, StoreError> {
+        self.read(async |mut connection| {
+            let rows = sqlx::query("SELECT * FROM sessions WHERE account = ? ORDER BY rotated_at DESC, sid LIMIT ?")
+                .bind(account.to_string())
+                .bind(limit)
+                .fetch_all(&mut *connection)
+                .await?;
+            rows.iter().map(session).collect()
+        })
+        .await
+    }
+
+    async fn end_sessions(&self, account: AccountId, which: &Sessions) -> Result<Vec<SessionId>, StoreError> {
+        let which = which.clone();
         self.writer
             .write(move |step| {
                 Box::pin(async move {
-                    let Some(session) = find(&mut step.connection, id).await? else {
-                        return Ok(false);
-                    };
-                    end(step, &session).await?;
-                    Ok(true)
+                    let mut ended = Vec::new();
+                    for session in of(&mut step.connection, account).await? {
+                        if which.contain(&session) {
+                            end(step, &session).await?;
+                            ended.push(session.id);
+                        }
+                    }
+                    Ok(ended)
+                })
+            })
+            .await
+    }
+
+    async fn end_refreshing(&self, account: AccountId, client: &ClientId) -> Result<u64, StoreError> {
+        let client = client.clone();
+        self.writer
+            .write(move |step| {
+                Box::pin(async move {
+                    let ended = sqlx::query(
+                        "UPDATE sessions SET refresh_ended = 1 WHERE account = ? AND client = ? AND NOT refresh_ended",
+                    )
+                    .bind(account.to_string())
+                    .bind(client.as_str())
+                    .execute(&mut step.connection)
+                    .await?;
+                    Ok(ended.rows_affected())
                 })
             })
             .await
@@ -55,24 +104,36 @@ impl SessionStore for SqlStore {
     }
 }
 
-async fn find(connection: &mut SqliteConnection, id: SessionId) -> Result<Option<Session>, sqlx::Error> {
+pub(super) async fn find(connection: &mut SqliteConnection, id: SessionId) -> Result<Option<Session>, sqlx::Error> {
     let row =
         sqlx::query("SELECT * FROM sessions WHERE sid = ?").bind(id.to_string()).fetch_optional(connection).await?;
     row.as_ref().map(session).transpose()
 }
 
-pub(super) async fn create(step: &mut Step, new: &NewSession) -> Result<Option<SessionStart>, StoreError> {
-    let Some(account) = accounts::find(&mut step.connection, new.account).await? else {
+/// All of the account's sessions.
+pub(super) async fn of(connection: &mut SqliteConnection, account: AccountId) -> Result<Vec<Session>, sqlx::Error> {
+    let rows =
+        sqlx::query("SELECT * FROM sessions WHERE account = ?").bind(account.to_string()).fetch_all(connection).await?;
+    rows.iter().map(session).collect()
+}
+
+pub(super) async fn create(
+    step: &mut Step,
+    account: AccountId,
+    epoch: Epoch,
+    new: &NewSession,
+) -> Result<Option<SessionStart>, StoreError> {
+    let Some(account) = accounts::find(&mut step.connection, account).await? else {
         return Ok(None);
     };
-    if !account.active || account.epoch != new.epoch {
+    if !account.active || account.epoch != epoch {
         return Ok(None);
     }
     let now = step.now();
-    let session = new.begin(now);
+    let session = new.begin(account.id, now);
     sqlx::query(
         "INSERT INTO sessions (sid, account, client, scope, created_at, generation, rotated_at, superseded, \
-         access_expires_at, refresh_ended) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         access_expires_at, refresh_ended, user_agent) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(session.id.to_string())
     .bind(session.account.to_string())
@@ -84,6 +145,7 @@ pub(super) async fn create(step: &mut Step, new: &NewSession) -> Result<Option<S
     .bind(times(&session.superseded))
     .bind(session.access_expires_at.millis())
     .bind(session.refresh_ended)
+    .bind(&session.user_agent)
     .execute(&mut step.connection)
     .await?;
     Ok(Some(SessionStart { access_expires_at: session.access_expires_at, session, account, now }))
@@ -132,7 +194,8 @@ async fn update(step: &mut Step, session: &Session) -> Result<(), StoreError> {
     Ok(())
 }
 
-async fn end(step: &mut Step, session: &Session) -> Result<(), StoreError> {
+/// Deletes a session and logs its end.
+pub(super) async fn end(step: &mut Step, session: &Session) -> Result<(), StoreError> {
     delete(step, session.id).await?;
     let until = changes::until(session.access_expires_at, step.now());
     changes::append(step, Change::SessionEnded { sid: session.id, until }).await
@@ -187,6 +250,7 @@ fn session(row: &SqliteRow) -> Result<Session, sqlx::Error> {
         superseded: superseded.into_iter().map(Timestamp::from_millis).collect(),
         access_expires_at: Timestamp::from_millis(row.try_get("access_expires_at")?),
         refresh_ended: row.try_get("refresh_ended")?,
+        user_agent: row.try_get("user_agent")?,
     })
 }
 

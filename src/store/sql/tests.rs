@@ -9,12 +9,13 @@ use super::*;
 use crate::{
     model::Account,
     store::{
-        AccountStore as _, ChangeStore as _,
-        contract::{self, Bench, Node, account},
+        AccountStore as _, ChangeStore as _, InsertAccount,
+        contract::{self, Bench, Node, account, enrolment},
     },
 };
 
 mod file;
+mod schema;
 mod writer;
 
 contract::store_contract!(crate::store::sql::tests::fresh);
@@ -60,6 +61,11 @@ async fn raw(path: &Path) -> SqliteConnection {
 
 async fn execute(connection: &mut SqliteConnection, sql: &'static str) {
     sqlx::raw_sql(sql).execute(connection).await.unwrap();
+}
+
+/// Keeps the account alone.
+async fn insert(store: &SqlStore, account: &Account) -> Result<InsertAccount, StoreError> {
+    store.insert_account(&enrolment(account)).await
 }
 
 async fn is_kept(store: &SqlStore, account: &Account) -> bool {

@@ -72,8 +72,8 @@ async fn a_bearer_is_needed_before_anything_else_is_judged() {
 async fn the_client_id_is_judged_as_a_field() {
     let (gateway, pair) = with_vera().await;
     for (body, text) in [
-        (json!({}), "This field is required."),
-        (json!({ "client_id": "" }), "This field may not be blank."),
+        (json!({}), "client_id is required."),
+        (json!({ "client_id": "" }), "client_id cannot be blank."),
         (json!({ "client_id": "x".repeat(201) }), "Ensure this field has no more than 200 characters."),
         (json!({ "client_id": [] }), "Not a valid string."),
     ] {

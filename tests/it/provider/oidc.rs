@@ -154,7 +154,7 @@ async fn endpoints_of_the_configuration_hold_above_those_of_the_issuer() {
 #[tokio::test]
 async fn addresses_of_a_trusted_issuer_count_as_verified_unless_it_says_no() {
     let oidc = Oidc::start().await;
-    for (trust, unstated) in [("false", Verified::Unstated), ("true", Verified::Yes)] {
+    for (trust, unstated) in [("false", Verified::No), ("true", Verified::Yes)] {
         let checker = checker(&[&oidc.yaml(&format!("trust_email: {trust}"))]);
         for (said, expected) in [(json!(null), unstated), (json!(false), Verified::No), (json!(true), Verified::Yes)] {
             let token = oidc.id_token_with(&ada(), |claims| claims["email_verified"] = said.clone());

@@ -34,9 +34,13 @@ impl Document {
     pub fn own() -> &'static Self {
         static OWN: OnceLock<Document> = OnceLock::new();
         OWN.get_or_init(|| {
-            let accounts =
-                account::Settings { registration: true, sign_in_after_registration: true, list: account::List::Staff };
-            let settings = api::Settings { public_url: "http://127.0.0.1:8080".to_owned(), accounts };
+            let accounts = account::Settings {
+                registration: true,
+                sign_in_after_registration: true,
+                reclaim_unverified: false,
+                list: account::List::Staff,
+            };
+            let settings = api::Settings { public_url: "http://127.0.0.1:8080".to_owned(), accounts, converts: false };
             Self::new(serde_json::from_slice(&api::description(&settings, "/api-auth")).expect("a document of JSON"))
         })
     }

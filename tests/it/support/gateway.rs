@@ -62,6 +62,13 @@ impl Bench {
         self
     }
 
+    /// Adds identity providers (entries of `providers`, each one line of YAML).
+    pub fn providers(mut self, entries: &[String]) -> Self {
+        let entries: Vec<_> = entries.iter().map(|entry| format!("  {entry}\n")).collect();
+        self.rest.extend(["providers:\n", &entries.concat()]);
+        self
+    }
+
     /// Overrides one key by its path, such as `accounts.list`, as the environment would.
     pub fn set(mut self, key: &str, value: &str) -> Self {
         self.overrides.push((format!("PASSGATE__{}", key.to_uppercase().replace('.', "__")), value.to_owned()));

@@ -12,11 +12,11 @@ use tokio::task::JoinSet;
 use super::*;
 use crate::{
     change_log::Change,
-    model::{AccountId, Epoch},
+    model::{AccountId, Epoch, LinkKey},
     session::Refusal,
     store::{
-        Changes, InsertAccount, Rotation, SessionStore as _,
-        contract::{RULES, new_session, presented},
+        Changes, Enrolment, LinkStore as _, Rotation, SessionStore as _, Sessions,
+        contract::{INSERTED, RULES, enrolment, new_session, presented},
         sql::changes::append,
     },
 };
@@ -26,7 +26,7 @@ async fn a_new_store_is_made_with_its_directory_for_its_owner_alone() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("var/lib/passgate.db");
     let store = open(&path, Role::Serve).await.unwrap();
-    store.insert_account(&account("ann"), Some("ann"), None, None).await.unwrap();
+    insert(&store, &account("ann")).await.unwrap();
 
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(path.parent().unwrap()), 0o700);
@@ -61,7 +61,7 @@ async fn the_command_line_may_come_before_the_first_start() {
     let (_directory, path) = place();
     let ann = account("ann");
     let command = open(&path, Role::Command).await.unwrap();
-    command.insert_account(&ann, Some("ann"), None, None).await.unwrap();
+    insert(&command, &ann).await.unwrap();
     command.close().await;
     assert!(is_kept(&open(&path, Role::Serve).await.unwrap(), &ann).await);
 }
@@ -74,8 +74,7 @@ async fn those_who_begin_at_once_share_one_store() {
             let path = path.clone();
             tokio::spawn(async move {
                 let store = open(&path, Role::Command).await.unwrap();
-                let account = account(&format!("p{i}"));
-                store.insert_account(&account, account.email.as_deref(), None, None).await.unwrap();
+                insert(&store, &account(&format!("p{i}"))).await.unwrap();
             })
         })
         .collect();
@@ -91,16 +90,21 @@ async fn a_store_opened_again_has_everything() {
     let (_directory, path) = place();
     let store = open(&path, Role::Serve).await.unwrap();
     let ann = account("ann");
-    store.insert_account(&ann, Some("ann"), Some("hash"), None).await.unwrap();
-    let kept = store.create_session(&new_session(&ann)).await.unwrap().unwrap().session;
-    let ended = store.create_session(&new_session(&ann)).await.unwrap().unwrap().session;
+    let new = Enrolment { password_hash: Some("hash".to_owned()), ..enrolment(&ann) };
+    store.insert_account(&new).await.unwrap();
+    let kept = store.create_session(ann.id, ann.epoch, &new_session()).await.unwrap().unwrap().session;
+    let ended = store.create_session(ann.id, ann.epoch, &new_session()).await.unwrap().unwrap().session;
     store.rotate_session(&presented(&kept, 0), &RULES).await.unwrap();
-    store.end_session(ended.id).await.unwrap();
-    let before = store.read_changes(None).await.unwrap();
+    store.end_sessions(ann.id, &Sessions::One(ended.id)).await.unwrap();
+    let key = LinkKey { provider: "facebook".to_owned(), subject: "42".to_owned() };
+    store.insert_link(ann.id, &key).await.unwrap();
+    let (before, links) = (store.read_changes(None).await.unwrap(), store.links(ann.id).await.unwrap());
     store.close().await;
 
     let store = open(&path, Role::Serve).await.unwrap();
-    assert_eq!(store.credentials("ann").await.unwrap().unwrap().account, ann);
+    let credentials = store.credentials("ann@example.org").await.unwrap().unwrap();
+    assert_eq!((&credentials.account, credentials.password_hash.as_deref()), (&ann, Some("hash")));
+    assert_eq!((links.len(), store.links(ann.id).await.unwrap()), (1, links));
     assert_eq!(store.session(kept.id).await.unwrap().unwrap().generation, 1);
     assert_eq!(store.session(ended.id).await.unwrap(), None);
     let after = store.read_changes(None).await.unwrap();
@@ -120,8 +124,8 @@ async fn sign_up_until_killed() {
         let store = Arc::clone(&store);
         endless.spawn(async move {
             loop {
-                let account = account("ann");
-                store.insert_account(&account, Some(&account.id.to_string()), None, None).await.unwrap();
+                let account = account(&AccountId::generate().to_string());
+                insert(&store, &account).await.unwrap();
                 println!("kept {}", account.id);
             }
         });
@@ -170,7 +174,7 @@ async fn the_command_line_is_seen_by_the_next_look() {
     let gateway = open(&path, Role::Serve).await.unwrap();
     let command = open(&path, Role::Command).await.unwrap();
     assert!(!gateway.watcher.moved().await.unwrap());
-    command.insert_account(&account("ann"), Some("ann"), None, None).await.unwrap();
+    insert(&command, &account("ann")).await.unwrap();
     assert!(gateway.watcher.moved().await.unwrap());
     assert!(!gateway.watcher.moved().await.unwrap());
 }
@@ -268,18 +272,35 @@ async fn a_row_that_we_never_wrote_is_corruption_and_not_a_refusal() {
     let (_directory, path) = place();
     let store = open(&path, Role::Serve).await.unwrap();
     let ann = account("ann");
-    store.insert_account(&ann, Some("ann"), None, None).await.unwrap();
-    let start = store.create_session(&new_session(&ann)).await.unwrap().unwrap();
+    insert(&store, &ann).await.unwrap();
+    let start = store.create_session(ann.id, ann.epoch, &new_session()).await.unwrap().unwrap();
     execute(&mut raw(&path).await, "UPDATE sessions SET superseded = '[\"yesterday\"]'").await;
     assert!(matches!(store.session(start.session.id).await, Err(StoreError::Corrupt(_))));
     let answer = store.rotate_session(&presented(&start.session, 0), &RULES).await;
     assert!(matches!(answer, Err(StoreError::Corrupt(_))), "{answer:?}");
-    let unknown = new_session(&ann).begin(contract::clock().now());
+    let unknown = new_session().begin(ann.id, contract::clock().now());
     assert_eq!(
         store.rotate_session(&presented(&unknown, 0), &RULES).await.unwrap(),
         Rotation::Refused(Refusal::Ended),
         "others go on"
     );
+}
+
+#[tokio::test]
+async fn a_session_left_to_a_deactivated_account_is_good_for_nothing() {
+    let (_directory, path) = place();
+    let store = open(&path, Role::Serve).await.unwrap();
+    let ann = account("ann");
+    insert(&store, &ann).await.unwrap();
+    let session = store.create_session(ann.id, ann.epoch, &new_session()).await.unwrap().unwrap().session;
+    assert!(store.active_session(session.id).await.unwrap().is_some());
+    // By hand, where ours would have ended the session with it.
+    execute(&mut raw(&path).await, "UPDATE accounts SET active = 0").await;
+    assert_eq!(store.active_session(session.id).await.unwrap(), None);
+    let answer = store.rotate_session(&presented(&session, 0), &RULES).await.unwrap();
+    assert_eq!(answer, Rotation::Refused(Refusal::AccountInactive));
+    assert!(!store.change_own_password(ann.id, ann.epoch, "new", session.id).await.unwrap());
+    assert!(store.credentials_of(ann.id).await.unwrap().unwrap().password_hash.is_none());
 }
 
 fn names(directory: &TempDir) -> Vec<String> {
@@ -295,11 +316,11 @@ async fn the_last_to_close_keeps_all_that_is_queued_and_leaves_one_file() {
     let gateway = Arc::new(open(&path, Role::Serve).await.unwrap());
     let command = open(&path, Role::Command).await.unwrap();
     let ann = account("ann");
-    let mut insertion = Box::pin(gateway.insert_account(&ann, Some("ann"), None, None));
+    let mut insertion = Box::pin(insert(&gateway, &ann));
     assert!(futures_util::poll!(&mut insertion).is_pending());
     gateway.close().await;
     assert!(insertion.await.is_ok());
-    let late = gateway.insert_account(&account("bob"), Some("bob"), None, None).await;
+    let late = insert(&gateway, &account("bob")).await;
     assert!(matches!(late, Err(StoreError::Unavailable(_))), "{late:?}");
     assert!(matches!(gateway.account(ann.id).await, Err(StoreError::Unavailable(_))));
     command.close().await;
@@ -312,17 +333,17 @@ async fn nothing_is_acknowledged_while_the_file_is_not_where_it_belongs() {
     let (directory, path) = place();
     let store = open(&path, Role::Serve).await.unwrap();
     let (ann, bob) = (account("ann"), account("bob"));
-    store.insert_account(&ann, Some("ann"), None, None).await.unwrap();
+    insert(&store, &ann).await.unwrap();
     let away = directory.path().join("away.db");
     fs::rename(&path, &away).unwrap();
-    let refused = store.insert_account(&bob, Some("bob"), None, None).await;
+    let refused = insert(&store, &bob).await;
     assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
     assert!(matches!(store.account(ann.id).await, Err(StoreError::Unavailable(_))));
     assert!(store.ping().await.is_err() && store.watcher.moved().await.is_err());
     assert!(!path.exists(), "a lost file is not made anew");
 
     fs::rename(&away, &path).unwrap();
-    assert_eq!(store.insert_account(&bob, Some("bob"), None, None).await.unwrap(), InsertAccount::Inserted(None));
+    assert_eq!(insert(&store, &bob).await.unwrap(), INSERTED);
     assert!(is_kept(&store, &ann).await);
     assert!(store.watcher.moved().await.unwrap(), "something may have been missed");
 }
@@ -333,7 +354,7 @@ async fn a_file_moved_away_amid_a_write_does_not_have_it_acknowledged() {
     let view = Arc::<View>::default();
     let store = SqlStore::open(&path, contract::clock(), Arc::clone(&view), Role::Serve).await.unwrap();
     let ann = account("ann");
-    store.insert_account(&ann, Some("ann"), None, None).await.unwrap();
+    insert(&store, &ann).await.unwrap();
     let (from, to) = (path.clone(), directory.path().join("away.db"));
     let written = store.writer.write(move |step| {
         Box::pin(async move {
@@ -352,11 +373,11 @@ async fn another_file_put_in_its_place_is_the_store_from_then_on() {
     let (directory, path) = place();
     let store = open(&path, Role::Serve).await.unwrap();
     let (ann, bob) = (account("ann"), account("bob"));
-    store.insert_account(&ann, Some("ann"), None, None).await.unwrap();
+    insert(&store, &ann).await.unwrap();
     let copy = directory.path().join("copy.db");
     let backup = sqlx::AssertSqlSafe(format!("VACUUM INTO '{}'", copy.display()));
     sqlx::query(backup).execute(&mut raw(&path).await).await.unwrap();
-    store.insert_account(&bob, Some("bob"), None, None).await.unwrap();
+    insert(&store, &bob).await.unwrap();
     let Changes { cursor, .. } = store.read_changes(None).await.unwrap();
 
     for suffix in ["db-wal", "db-shm"] {
@@ -366,7 +387,7 @@ async fn another_file_put_in_its_place_is_the_store_from_then_on() {
     assert!(store.watcher.moved().await.unwrap());
     assert!(is_kept(&store, &ann).await && !is_kept(&store, &bob).await, "as the copy has it");
     assert!(store.read_changes(Some(cursor)).await.unwrap().whole, "whatever its entries are numbered");
-    store.insert_account(&bob, Some("bob"), None, None).await.unwrap();
+    insert(&store, &bob).await.unwrap();
     store.close().await;
     assert!(is_kept(&open(&path, Role::Serve).await.unwrap(), &bob).await);
 }
@@ -384,7 +405,7 @@ async fn the_database_of_another_program_put_in_its_place_is_left_alone() {
     }
     fs::rename(&foreign, &path).unwrap();
     let before = fs::read(&path).unwrap();
-    let refused = store.insert_account(&account("ann"), Some("ann"), None, None).await.unwrap_err();
+    let refused = insert(&store, &account("ann")).await.unwrap_err();
     assert!(refused.to_string().contains("another program"), "{refused}");
     assert!(fs::read(&path).unwrap() == before);
 }

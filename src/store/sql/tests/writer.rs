@@ -6,10 +6,10 @@ use tokio::{sync::oneshot, task::JoinHandle};
 use super::*;
 use crate::{
     change_log::Change,
-    model::SessionId,
+    model::{AccountId, SessionId},
     store::{
-        InsertAccount, SessionStore as _,
-        contract::new_session,
+        InsertAccount, SessionStore as _, Sessions,
+        contract::{INSERTED, new_session},
         sql::{
             changes::append,
             writer::{BATCH, QUEUE},
@@ -39,7 +39,7 @@ async fn hold(store: &Arc<SqlStore>) -> (oneshot::Sender<()>, JoinHandle<Result<
 /// Queues the insertion of an account; the answer is yet to come.
 async fn queue(store: &Arc<SqlStore>, account: &Account) -> JoinHandle<Result<InsertAccount, StoreError>> {
     let (store, account) = (Arc::clone(store), account.clone());
-    queued(async move { store.insert_account(&account, account.email.as_deref(), None, None).await }).await
+    queued(async move { insert(&store, &account).await }).await
 }
 
 /// Polls `write` once, which queues it, and leaves the rest to a task.
@@ -61,7 +61,7 @@ async fn what_waits_together_is_committed_together() {
     release.send(()).unwrap();
     held.await.unwrap().unwrap();
     for answer in answers {
-        assert_eq!(answer.await.unwrap().unwrap(), InsertAccount::Inserted(None));
+        assert_eq!(answer.await.unwrap().unwrap(), INSERTED);
     }
     let operations = 1 + BATCH as u64 + 10;
     assert_eq!(store.stats(), Stats { commits: 3, operations }, "the held one, a full batch, the rest");
@@ -116,21 +116,22 @@ async fn a_commit_that_fails_is_told_to_every_waiter_and_changes_no_view() {
     let store = SqlStore::open(&path, contract::clock(), Arc::clone(&view), Role::Serve).await.unwrap();
     let store = Arc::new(store);
     let ann = account("ann");
-    store.insert_account(&ann, Some("ann"), None, None).await.unwrap();
-    let session = store.create_session(&new_session(&ann)).await.unwrap().unwrap().session;
+    insert(&store, &ann).await.unwrap();
+    let session = store.create_session(ann.id, ann.epoch, &new_session()).await.unwrap().unwrap().session;
 
     let (release, held) = hold(&store).await;
     let bob = account("bob");
     let insertion = queue(&store, &bob).await;
     let own = Arc::clone(&store);
-    let end = queued(async move { own.end_session(session.id).await }).await;
+    let one = Sessions::One(session.id);
+    let end = queued(async move { own.end_sessions(ann.id, &one).await }).await;
     let own = Arc::clone(&store);
     let spoiler = queued(async move {
         // A session of nobody, found out at the commit.
         let write = own.writer.write(|step| {
             Box::pin(async move {
                 sqlx::query("PRAGMA defer_foreign_keys = ON").execute(&mut step.connection).await?;
-                sqlx::query("INSERT INTO sessions VALUES ('0', 'nobody', '', '', 0, 0, 0, '[]', 0, 0)")
+                sqlx::query("INSERT INTO sessions VALUES ('0', 'nobody', '', '', 0, 0, 0, '[]', 0, 0, '')")
                     .execute(&mut step.connection)
                     .await?;
                 Ok(())
@@ -148,7 +149,8 @@ async fn a_commit_that_fails_is_told_to_every_waiter_and_changes_no_view() {
     assert!(!is_kept(&store, &bob).await);
     assert!(!view.ends(&session.id, &ann.id, ann.epoch), "it did not end");
 
-    assert!(store.end_session(session.id).await.unwrap(), "the writer goes on");
+    let ended = store.end_sessions(ann.id, &Sessions::One(session.id)).await.unwrap();
+    assert_eq!(ended, [session.id], "the writer goes on");
     assert!(view.ends(&session.id, &ann.id, ann.epoch));
 }
 
@@ -158,7 +160,7 @@ async fn an_operation_that_panics_takes_no_more_than_its_batch_along() {
     let store = open(&path, Role::Serve).await.unwrap();
     let answer: Result<(), _> = store.writer.write(|_| Box::pin(async { panic!("on purpose") })).await;
     assert!(matches!(answer, Err(StoreError::Unavailable(_))));
-    store.insert_account(&account("ann"), Some("ann"), None, None).await.unwrap();
+    insert(&store, &account("ann")).await.unwrap();
 }
 
 #[tokio::test]
@@ -168,7 +170,7 @@ async fn a_use_case_goes_on_when_its_caller_has_gone() {
     let ann = account("ann");
     let (release, held) = hold(&store).await;
     {
-        let mut abandoned = Box::pin(store.insert_account(&ann, Some("ann"), None, None));
+        let mut abandoned = Box::pin(insert(&store, &ann));
         assert!(poll!(&mut abandoned).is_pending());
     }
     release.send(()).unwrap();
@@ -182,18 +184,19 @@ async fn a_full_queue_is_an_outage_and_not_a_wait() {
     let (_directory, path) = place();
     let store = Arc::new(open(&path, Role::Serve).await.unwrap());
     let (release, held) = hold(&store).await;
+    let (nobody, none) = (AccountId::generate(), Sessions::One(SessionId::from_bytes([0; 16])));
     let mut waiting = Vec::new();
     for _ in 0..QUEUE {
-        let own = Arc::clone(&store);
-        waiting.push(queued(async move { own.end_session(SessionId::from_bytes([0; 16])).await }).await);
+        let (own, none) = (Arc::clone(&store), none.clone());
+        waiting.push(queued(async move { own.end_sessions(nobody, &none).await }).await);
     }
-    let refused = store.end_session(SessionId::from_bytes([0; 16])).await;
+    let refused = store.end_sessions(nobody, &none).await;
     assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
 
     release.send(()).unwrap();
     held.await.unwrap().unwrap();
     for answer in waiting {
-        assert!(!answer.await.unwrap().unwrap());
+        assert_eq!(answer.await.unwrap().unwrap(), []);
     }
 }
 
@@ -221,15 +224,11 @@ async fn a_file_locked_by_another_program_is_an_outage_that_passes() {
     let ann = account("ann");
     let mut other = raw(&path).await;
     execute(&mut other, "BEGIN IMMEDIATE").await;
-    let answer = store.insert_account(&ann, Some("ann"), None, None).await;
+    let answer = insert(&store, &ann).await;
     assert!(matches!(answer, Err(StoreError::Unavailable(_))), "{answer:?}");
     assert!(!is_kept(&store, &ann).await, "reading goes on");
     execute(&mut other, "ROLLBACK").await;
-    assert_eq!(
-        store.insert_account(&ann, Some("ann"), None, None).await.unwrap(),
-        InsertAccount::Inserted(None),
-        "nothing of it is left"
-    );
+    assert_eq!(insert(&store, &ann).await.unwrap(), INSERTED, "nothing of it is left");
 }
 
 #[tokio::test]
@@ -247,13 +246,13 @@ async fn a_full_disk_is_an_outage_that_passes() {
     let mut filled = 0;
     let refused = loop {
         let account = Account { first_name: "x".repeat(4000), ..account(&format!("p{filled}")) };
-        match store.insert_account(&account, account.email.as_deref(), None, None).await {
+        match insert(&store, &account).await {
             Ok(_) => filled += 1,
             Err(error) => break error,
         }
     };
     assert!(matches!(refused, StoreError::Unavailable(_)), "{refused}");
     limit("PRAGMA max_page_count = 1000000").await;
-    store.insert_account(&account("after"), Some("after"), None, None).await.unwrap();
+    insert(&store, &account("after")).await.unwrap();
     assert_eq!(store.accounts(None, 1000).await.unwrap().len(), filled + 1);
 }

@@ -1,0 +1,122 @@
+//! `POST password/`: the bearer's account gets another password, and its other sessions end.
+//!
+//! A bearer alone is not enough, since it may be stolen: the owner proves who asks by the current password, or by a
+//! token of a provider that the account is linked to, which is also the way to a first password.
+
+use std::sync::Arc;
+
+use axum::{extract::State, routing::post};
+use http::StatusCode;
+use utoipa::ToSchema;
+
+use super::{
+    Api, Caller,
+    body::Body,
+    create,
+    endpoint::{Endpoint, operations},
+    error::Error,
+    form::Form,
+    guard::{Access, User},
+    links::Proof,
+    openapi::refusals::{ProofUnavailable, WrongFieldsOrProof},
+};
+use crate::{
+    account::{RegisterError, SignInError},
+    authn::Rejection,
+    model::Epoch,
+    secret::Secret,
+};
+
+pub(super) fn endpoint() -> Endpoint {
+    Endpoint {
+        path: "password/",
+        name: "Password",
+        description: "Sets another password and ends the other sessions.",
+        access: Access::User,
+        allow: "POST, OPTIONS",
+        methods: post(change),
+        operations: operations![change],
+    }
+}
+
+/// A new password, and the current one or a provider's token.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what is read field by field")]
+struct PasswordFields {
+    #[schema(min_length = 8, max_length = 128)]
+    new_password: String,
+    /// Needed without `backend` and `token`.
+    current_password: Option<String>,
+    /// The provider of a link of the account.
+    #[schema(max_length = 200)]
+    backend: Option<String>,
+    /// That provider's access token, or its ID token.
+    #[schema(max_length = 5000)]
+    token: Option<String>,
+    /// What the ID token must have as its `nonce`.
+    #[schema(max_length = 500)]
+    nonce: Option<String>,
+}
+
+#[utoipa::path(
+    post, path = "/password/", tag = "accounts", operation_id = "changePassword",
+    request_body = PasswordFields,
+    responses(
+        (status = 204, description = "The password is changed, and the other sessions have ended."),
+        (status = 400, response = WrongFieldsOrProof),
+        (status = 503, response = ProofUnavailable),
+    ),
+)]
+async fn change(State(api): State<Arc<Api>>, user: User, caller: Caller, body: Body) -> Result<StatusCode, Error> {
+    let mut form = Form::new(body.fields()?);
+    let new = form.password("new_password");
+    let proof = if form.has("backend") || form.has("token") {
+        By::Provider(Proof::read(&mut form))
+    } else {
+        By::Password(form.password("current_password"))
+    };
+    form.finish()?;
+
+    let session = user.principal.claims.session;
+    let failed = |_: &Error| caller.password_change_failed(user.account.id, session);
+    let epoch = proof.check(&api, &user).await.inspect_err(failed)?;
+    match api.oauth.change_password(user.account, epoch, session, new, &caller).await {
+        Ok(true) => Ok(StatusCode::NO_CONTENT),
+        // Meanwhile somebody else changed it, or ended this session.
+        Ok(false) => Err(Error::Unauthorized(Rejection::Revoked)),
+        Err(RegisterError::Fields(faults)) => {
+            Err(Error::Fields(faults.into_iter().map(|(_, text)| ("new_password", text)).collect()))
+        }
+        Err(error) => Err(create::refusal(error)),
+    }
+}
+
+/// What proves the owner.
+enum By {
+    Password(Secret),
+    Provider(Proof),
+}
+
+impl By {
+    /// The account's epoch from before the proof, if it is one.
+    async fn check(self, api: &Api, user: &User) -> Result<Epoch, Error> {
+        match self {
+            Self::Password(password) => match api.accounts.prove(user.account.id, password).await {
+                Ok(Some(epoch)) => Ok(epoch),
+                Ok(None) | Err(SignInError::Invalid(_)) => {
+                    Err(Error::field("current_password", "This is not the current password."))
+                }
+                Err(SignInError::Busy(busy)) => Err(busy.into()),
+                Err(SignInError::Store(error)) => Err(error.into()),
+            },
+            Self::Provider(proof) => {
+                let key = proof.key(api).await?;
+                if api.store.linked_account(&key).await? == Some(user.account.id) {
+                    Ok(user.account.epoch)
+                } else {
+                    Err(Error::field("token", "This account is not linked to that identity."))
+                }
+            }
+        }
+    }
+}
