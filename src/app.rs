@@ -42,6 +42,7 @@ use crate::{
         admin::{self, Readiness},
         metrics::Metrics,
     },
+    throttle::{Throttle, memory::Memory},
     token::{KeyRing, RefreshTokens, keys},
     upstream::{Upstreams, whoami},
 };
@@ -222,6 +223,7 @@ impl App {
             clients,
             accounts: Arc::clone(&accounts),
             providers: Providers::new(settings.providers, clock.clone())?,
+            throttle: Throttle::new(settings.throttle, Arc::new(Memory::new()), clock.clone()),
             store: Arc::clone(&store),
             keys: Arc::clone(&keys),
             refresh_tokens: RefreshTokens::new(&master, deployment_id),

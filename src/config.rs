@@ -40,8 +40,8 @@ pub use report::{Problem, Report};
 use tree::Node;
 
 use crate::{
-    account, cors, hygiene, listener, master, oauth, password, provider, route, session, store, telemetry, token,
-    upstream,
+    account, cors, hygiene, listener, master, oauth, password, provider, route, session, store, telemetry, throttle,
+    token, upstream,
 };
 
 /// Longer than any configuration.
@@ -131,6 +131,8 @@ pub struct Settings {
     pub hygiene: hygiene::Settings,
     /// `server.limits`, `server.drain`.
     pub limits: listener::Limits,
+    /// `limits`.
+    pub throttle: throttle::Settings,
     /// `server.limits.body`, bytes.
     pub max_body: u64,
     /// `admin.listen`; `None` when switched off.

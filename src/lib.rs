@@ -39,6 +39,7 @@ pub mod oauth;
 pub mod account;
 pub mod password;
 pub mod provider;
+pub mod throttle;
 pub mod token;
 pub mod master;
 pub mod store;

@@ -91,6 +91,18 @@ impl<'de> Deserialize<'de> for SessionId {
     }
 }
 
+/// Where a sign-in came from, hashed: an address, or its network. To be recognised, not to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SourceId(pub [u8; 16]);
+
+impl SourceId {
+    /// The first half of a hash.
+    pub fn of(hash: &[u8; 32]) -> Self {
+        let (half, _) = hash.split_first_chunk().unwrap_or((&[0; 16], &[]));
+        Self(*half)
+    }
+}
+
 /// `client_id`: the name of an OAuth client application (RFC 6749 section 2.2). Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

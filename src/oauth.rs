@@ -9,6 +9,7 @@ mod error;
 mod grant;
 mod introspect;
 mod issue;
+mod limits;
 mod links;
 mod revoke;
 
@@ -27,6 +28,7 @@ use crate::{
     provider::Providers,
     session,
     store::Store,
+    throttle::Throttle,
     token::{KeyRing, RefreshTokens},
 };
 
@@ -38,6 +40,8 @@ pub struct OAuth {
     pub accounts: Arc<Accounts>,
     /// Who vouches for whom elsewhere.
     pub providers: Providers,
+    /// How often all of this may be tried.
+    pub throttle: Throttle,
     /// Where sessions live.
     pub store: Arc<dyn Store>,
     /// Signs access tokens.

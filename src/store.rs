@@ -17,13 +17,16 @@ use async_trait::async_trait;
 use crate::{
     change_log::Change,
     clock::Timestamp,
-    model::{Account, AccountId, ClientId, Epoch, Link, LinkKey, Scope, SessionId},
+    model::{Account, AccountId, ClientId, Epoch, Link, LinkKey, Scope, SessionId, SourceId},
     session::{Presented, Refusal, Rules, Session},
 };
 
 /// How long an entry of the change log outlives the last access token it concerns: the allowance for clocks that
 /// differ (60 s at most) and as much again for nodes that read late.
 pub const CHANGE_MARGIN: Duration = Duration::from_mins(2);
+
+/// How long a source stays known to an account that signed in from it.
+pub const SOURCE_KNOWN_FOR: Duration = Duration::from_hours(30 * 24);
 
 /// Which store, and where.
 pub enum Settings {
@@ -247,6 +250,8 @@ pub struct NewSession {
     pub scope: Scope,
     /// See [`Session::user_agent`].
     pub user_agent: String,
+    /// Where its account signs in from; known to the account from then on, see [`SessionStore::knows_source`].
+    pub source: Option<SourceId>,
     /// Limits of today.
     pub rules: Rules,
 }
@@ -358,8 +363,12 @@ pub trait SessionStore {
     /// Ends the refresh tokens of the account with this client; access tokens live on. How many sessions had any.
     async fn end_refreshing(&self, account: AccountId, client: &ClientId) -> Result<u64, StoreError>;
 
-    /// Deletes up to `limit` sessions that passed a limit of `rules` and have no living access token, and up to
-    /// `limit` change-log entries past their `until`. How many went.
+    /// Whether the account of this canonical address made a session from this source since then.
+    async fn knows_source(&self, email_key: &str, source: SourceId, since: Timestamp) -> Result<bool, StoreError>;
+
+    /// Deletes up to `limit` sessions that passed a limit of `rules` and have no living access token, up to
+    /// `limit` change-log entries past their `until`, and up to `limit` sources that nobody signed in from for
+    /// [`SOURCE_KNOWN_FOR`]. How many went.
     async fn sweep_expired(&self, rules: &Rules, limit: u32) -> Result<u64, StoreError>;
 }
 

@@ -136,6 +136,7 @@ async fn the_first_session_is_made_for_the_new_account_and_kept_with_it() {
         client: ClientId::from("web"),
         scope: Scope::parse("read").unwrap(),
         user_agent: String::new(),
+        source: None,
         rules: Rules {
             idle_ttl: Duration::from_secs(1),
             absolute_ttl: Duration::from_secs(1),

@@ -19,7 +19,7 @@ use super::{
     error::{Code, Error},
     form::Form,
     guard::Access,
-    openapi::refusals::{InvalidClient, OAuthUnavailable, WrongFieldsOrProof},
+    openapi::refusals::{InvalidClient, OAuthThrottled, OAuthUnavailable, WrongFieldsOrProof},
     token,
 };
 use crate::{
@@ -31,6 +31,7 @@ use crate::{
     },
     provider::{self, Kind, Presented},
     secret::Secret,
+    throttle::Event,
 };
 
 // Most characters of each field, by the contract.
@@ -108,10 +109,12 @@ impl<'a> From<&'a Account> for User<'a> {
         (status = 200, description = "Tokens.", body = Answer),
         (status = 400, response = WrongFieldsOrProof),
         (status = 401, response = InvalidClient),
+        (status = 429, response = OAuthThrottled),
         (status = 503, response = OAuthUnavailable),
     ),
 )]
 async fn convert(State(api): State<Arc<Api>>, caller: Caller, body: Body) -> Result<Response, Error> {
+    api.oauth.admit(Event::Convert, &caller).await.map_err(oauth::Error::from)?;
     let mut form = Form::new(body.fields()?);
     let grant_type = form.text("grant_type", MAX_GRANT_TYPE);
     let backend = form.text("backend", MAX_BACKEND);

@@ -21,7 +21,7 @@ use super::{
     endpoint::{Endpoint, operations},
     error::Error,
     guard::Access,
-    openapi::refusals::{Forbidden, InvalidClient, WrongFieldsOrClient},
+    openapi::refusals::{Forbidden, InvalidClient, Throttled, WrongFieldsOrClient},
     token,
 };
 use crate::{
@@ -31,6 +31,7 @@ use crate::{
         client::{Client, Grant},
     },
     secret::Secret,
+    throttle::Event,
 };
 
 pub(super) fn endpoint() -> Endpoint {
@@ -54,6 +55,7 @@ pub(super) fn endpoint() -> Endpoint {
         (status = 400, response = WrongFieldsOrClient),
         (status = 401, response = InvalidClient),
         (status = 403, response = Forbidden),
+        (status = 429, response = Throttled),
     ),
 )]
 async fn create(
@@ -62,6 +64,7 @@ async fn create(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Error> {
+    api.oauth.admit(Event::SignUp, &caller).await?;
     let mut fields = body.fields()?;
     let client = first_client(&api, &headers, &mut fields)?;
     let failed = |_: &Error| caller.sign_up_failed();

@@ -18,7 +18,7 @@ use http::{
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use utoipa::ToSchema;
 
-use crate::{authn::Rejection, oauth, password::Busy, store::StoreError, token::keys::OpenError};
+use crate::{authn::Rejection, oauth, password::Busy, store::StoreError, throttle::Throttled, token::keys::OpenError};
 
 /// Why a request is not answered as its sender hoped.
 #[derive(Debug)]
@@ -37,6 +37,8 @@ pub(super) enum Error {
     Detail(StatusCode, Cow<'static, str>),
     /// 413: a body beyond the limit.
     TooLarge,
+    /// 429, where the OAuth shape is not spoken.
+    Throttled(Throttled),
     /// 503, where the OAuth shape is not spoken.
     Unavailable(Outage),
 }
@@ -86,6 +88,12 @@ impl From<StoreError> for Error {
     }
 }
 
+impl From<Throttled> for Error {
+    fn from(throttled: Throttled) -> Self {
+        Self::Throttled(throttled)
+    }
+}
+
 impl From<Busy> for Error {
     fn from(busy: Busy) -> Self {
         Self::Unavailable(busy.into())
@@ -112,6 +120,10 @@ impl IntoResponse for Error {
                 response
             }
             Self::Detail(status, text) => detail(status, &text),
+            Self::Throttled(throttled) => {
+                let response = detail(StatusCode::TOO_MANY_REQUESTS, &throttled_text(&throttled));
+                wait(response, throttled.retry_after())
+            }
             Self::TooLarge => detail(StatusCode::PAYLOAD_TOO_LARGE, "The request body is too large."),
             Self::Unavailable(outage) => {
                 tracing::warn!(error = %outage, "answering 503");
@@ -169,6 +181,9 @@ fn oauth_error(error: &oauth::Error) -> Response {
         E::UnauthorizedClient => (StatusCode::BAD_REQUEST, Code::UnauthorizedClient, None),
         E::UnsupportedGrantType => (StatusCode::BAD_REQUEST, Code::UnsupportedGrantType, None),
         E::InvalidScope => (StatusCode::BAD_REQUEST, Code::InvalidScope, None),
+        E::Throttled(throttled) => {
+            (StatusCode::TOO_MANY_REQUESTS, Code::TemporarilyUnavailable, Some(throttled_text(throttled).into()))
+        }
         E::InvalidTarget => (StatusCode::BAD_REQUEST, Code::InvalidTarget, None),
         E::ProviderOutage => (StatusCode::SERVICE_UNAVAILABLE, Code::TemporarilyUnavailable, None),
         E::Busy(_) | E::Store(_) | E::Keys(OpenError::Store(_) | OpenError::NoKey) => {
@@ -185,16 +200,27 @@ fn oauth_error(error: &oauth::Error) -> Response {
     if matches!(error, E::InvalidClient { used_basic: true }) {
         response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"api\""));
     }
-    if status == StatusCode::SERVICE_UNAVAILABLE { try_later(response) } else { response }
+    match error {
+        E::Throttled(throttled) => wait(response, throttled.retry_after()),
+        _ if status == StatusCode::SERVICE_UNAVAILABLE => try_later(response),
+        _ => response,
+    }
 }
 
 /// Asks for another try in 1 to 5 seconds, in turn, so that those turned away together do not all come back
 /// together.
-fn try_later(mut response: Response) -> Response {
+fn try_later(response: Response) -> Response {
     static TURN: AtomicU64 = AtomicU64::new(0);
-    let seconds = 1 + TURN.fetch_add(1, Ordering::Relaxed) % 5;
+    wait(response, 1 + TURN.fetch_add(1, Ordering::Relaxed) % 5)
+}
+
+fn wait(mut response: Response, seconds: u64) -> Response {
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     response
+}
+
+fn throttled_text(throttled: &Throttled) -> String {
+    format!("Request was throttled. Expected available in {} seconds.", throttled.retry_after())
 }
 
 /// A field's texts together, fields in the order of their first text.

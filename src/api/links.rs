@@ -21,7 +21,7 @@ use super::{
     error::Error,
     form::Form,
     guard::{Access, User},
-    openapi::refusals::{Conflict, ProofUnavailable, WrongFields, WrongFieldsOrProof},
+    openapi::refusals::{Conflict, ProofUnavailable, Throttled, WrongFields, WrongFieldsOrProof},
 };
 use crate::{
     authn::Rejection,
@@ -30,6 +30,7 @@ use crate::{
     provider::{Kind, Presented},
     secret::Secret,
     store::{DeleteLink, InsertLink},
+    throttle::Event,
 };
 
 pub(super) fn links() -> Endpoint {
@@ -118,6 +119,7 @@ async fn list(State(api): State<Arc<Api>>, user: User) -> Result<Response, Error
         (status = 201, description = "The account signs in by it from now on.", body = Shown),
         (status = 400, response = WrongFieldsOrProof),
         (status = 409, response = Conflict),
+        (status = 429, response = Throttled),
         (status = 503, response = ProofUnavailable),
     ),
 )]
@@ -125,7 +127,7 @@ async fn link(State(api): State<Arc<Api>>, user: User, caller: Caller, body: Bod
     let mut form = Form::new(body.fields()?);
     let proof = Proof::read(&mut form);
     form.finish()?;
-    let key = proof.key(&api).await?;
+    let key = proof.key(&api, &caller).await?;
     match api.oauth.link(user.account.id, key, &caller).await? {
         InsertLink::Inserted(link) => Ok((StatusCode::CREATED, Json(Shown::from(link))).into_response()),
         InsertLink::Present(link) => Ok(Json(Shown::from(link)).into_response()),
@@ -174,7 +176,8 @@ impl Proof {
     }
 
     /// Whose identity it proves.
-    pub(super) async fn key(&self, api: &Api) -> Result<LinkKey, Error> {
+    pub(super) async fn key(&self, api: &Api, caller: &Caller) -> Result<LinkKey, Error> {
+        api.oauth.admit(Event::Convert, caller).await?;
         let nonce = self.nonce.as_ref().map(Secret::expose);
         let presented = Presented { token: &self.token, kind: Kind::Unsaid, nonce };
         let provider = self.backend.expose();

@@ -18,7 +18,7 @@ use super::{
     form::Form,
     guard::{Access, User},
     links::Proof,
-    openapi::refusals::{ProofUnavailable, WrongFieldsOrProof},
+    openapi::refusals::{ProofUnavailable, Throttled, WrongFieldsOrProof},
 };
 use crate::{
     account::{RegisterError, SignInError},
@@ -64,6 +64,7 @@ struct PasswordFields {
     responses(
         (status = 204, description = "The password is changed, and the other sessions have ended."),
         (status = 400, response = WrongFieldsOrProof),
+        (status = 429, response = Throttled),
         (status = 503, response = ProofUnavailable),
     ),
 )]
@@ -78,8 +79,12 @@ async fn change(State(api): State<Arc<Api>>, user: User, caller: Caller, body: B
     form.finish()?;
 
     let session = user.principal.claims.session;
-    let failed = |_: &Error| caller.password_change_failed(user.account.id, session);
-    let epoch = proof.check(&api, &user).await.inspect_err(failed)?;
+    let failed = |error: &Error| {
+        if matches!(error, Error::Fields(_) | Error::Denied(..)) {
+            caller.password_change_failed(user.account.id, session);
+        }
+    };
+    let epoch = proof.check(&api, &user, &caller).await.inspect_err(failed)?;
     match api.oauth.change_password(user.account, epoch, session, new, &caller).await {
         Ok(true) => Ok(StatusCode::NO_CONTENT),
         // Meanwhile somebody else changed it, or ended this session.
@@ -99,18 +104,25 @@ enum By {
 
 impl By {
     /// The account's epoch from before the proof, if it is one.
-    async fn check(self, api: &Api, user: &User) -> Result<Epoch, Error> {
+    async fn check(self, api: &Api, user: &User, caller: &Caller) -> Result<Epoch, Error> {
         match self {
-            Self::Password(password) => match api.accounts.prove(user.account.id, password).await {
-                Ok(Some(epoch)) => Ok(epoch),
-                Ok(None) | Err(SignInError::Invalid(_)) => {
-                    Err(Error::field("current_password", "This is not the current password."))
+            Self::Password(password) => {
+                let attempt = api.oauth.attempt_own(user.account.id, caller).await?;
+                let proven = api.accounts.prove(user.account.id, password).await;
+                if !matches!(proven, Ok(None) | Err(SignInError::Invalid(_))) {
+                    api.oauth.throttle.uncount(attempt).await;
                 }
-                Err(SignInError::Busy(busy)) => Err(busy.into()),
-                Err(SignInError::Store(error)) => Err(error.into()),
-            },
+                match proven {
+                    Ok(Some(epoch)) => Ok(epoch),
+                    Ok(None) | Err(SignInError::Invalid(_)) => {
+                        Err(Error::field("current_password", "This is not the current password."))
+                    }
+                    Err(SignInError::Busy(busy)) => Err(busy.into()),
+                    Err(SignInError::Store(error)) => Err(error.into()),
+                }
+            }
             Self::Provider(proof) => {
-                let key = proof.key(api).await?;
+                let key = proof.key(api, caller).await?;
                 if api.store.linked_account(&key).await? == Some(user.account.id) {
                     Ok(user.account.epoch)
                 } else {

@@ -18,7 +18,7 @@ use super::{
     endpoint::{Endpoint, operations},
     error::Error,
     guard::Access,
-    openapi::refusals::{InvalidClient, OAuthUnavailable, WrongGrant},
+    openapi::refusals::{InvalidClient, OAuthThrottled, OAuthUnavailable, WrongGrant},
 };
 use crate::{
     oauth::{
@@ -47,6 +47,7 @@ pub(super) fn endpoint() -> Endpoint {
         (status = 200, description = "Tokens.", body = Answer),
         (status = 400, response = WrongGrant),
         (status = 401, response = InvalidClient),
+        (status = 429, response = OAuthThrottled),
         (status = 503, response = OAuthUnavailable),
     ),
 )]

@@ -34,7 +34,7 @@ pub(super) fn resolve(root: &mut Section<'_>) -> Settings {
     let (mut access, sessions, token_cache) =
         root.section("tokens", |section| tokens::tokens(section, &server.public_url));
     let hashing = root.section("hashing", tokens::hashing);
-    let limits = tokens::limits(root);
+    let throttle = tokens::limits(root, !server.trusted_proxies.is_empty());
     let identity = root.section("identity_headers", |section| identity::identity(section, accounts.registration));
     let written = written(&identity.headers);
     let managed = Managed::new(identity.headers.iter().map(|(name, _)| name.clone()));
@@ -52,7 +52,6 @@ pub(super) fn resolve(root: &mut Section<'_>) -> Settings {
     check_allowed_headers(root, &server.allow_headers, &managed);
     routes::warn_of_unreachable(root, &routes, &context);
     providers::warn_of_half_a_sign_in(root, &providers, &clients);
-    warn_of_what_is_not_built(root, limits);
     access.profile = profile(&identity, &routes);
 
     Settings {
@@ -69,6 +68,7 @@ pub(super) fn resolve(root: &mut Section<'_>) -> Settings {
             managed,
         },
         limits: server.limits,
+        throttle,
         max_body: server.max_body,
         admin: admin.map(|(_, address)| address),
         log,
@@ -131,11 +131,5 @@ fn check_allowed_headers(root: &mut Section<'_>, allowed: &[(Place, String)], ma
             let message = format!("upstreams may read this as `{}`, which clients must not set", values::fold(name));
             root.walk.flaw(place.clone(), message);
         }
-    }
-}
-
-fn warn_of_what_is_not_built(root: &mut Section<'_>, limits: Option<Place>) {
-    if let Some(place) = limits {
-        root.walk.warn(place, "limits: throttling is not built yet; this is checked and has no effect");
     }
 }

@@ -17,6 +17,7 @@ use crate::{
     provider,
     route::{Auth, Cors},
     store,
+    throttle::{self, Limits, Rate},
     token::Claim,
 };
 
@@ -145,7 +146,7 @@ fn describe(s: &Settings) -> String {
     format!(
         "{:#?}",
         (
-            (&s.listeners, &s.public_url, &s.base_path, &s.hygiene, &s.limits, s.max_body, s.admin, &s.log),
+            (&s.listeners, &s.public_url, &s.base_path, &s.hygiene, &s.limits, s.max_body, s.admin, &s.log, s.throttle),
             (path, master, clients, providers, &s.cors, &s.accounts, &s.tokens, &s.sessions, s.token_cache),
             (&s.hashing, &s.identity, &s.upstreams, &s.routes),
         )
@@ -195,11 +196,35 @@ fn the_design_s_example_resolves_whole() {
 }
 
 #[test]
-fn what_is_not_built_yet_is_named_and_checked() {
-    let warnings = good(DESIGN).warnings;
-    assert_eq!(warnings, ["test.yaml:46: limits: throttling is not built yet; this is checked and has no effect"]);
-    assert!(good(&format!("limits: off\n{MINIMAL}")).warnings.is_empty());
-    assert_eq!(report(&format!("limits: {{ sign_in: {{ per_source: 5 }} }}\n{MINIMAL}")).problems.len(), 1);
+fn limits_are_the_designs_unless_they_are_off() {
+    let rate = |count, per| Some(Rate { count, per });
+    let minute = Duration::from_mins(1);
+    let limits = good(MINIMAL).throttle;
+    assert_eq!(limits, good(DESIGN).throttle);
+    assert_eq!(
+        limits.sign_in,
+        Limits {
+            per_source: rate(120, minute),
+            per_account_and_source: rate(10, 5 * minute),
+            per_account: rate(100, 60 * minute),
+            per_client: None,
+        }
+    );
+    assert_eq!(limits.sign_up, Limits { per_source: rate(20, minute), ..Limits::default() });
+    assert_eq!(limits.refresh, Limits { per_source: rate(600, minute), ..Limits::default() });
+    assert_eq!(limits.convert, Limits { per_source: rate(120, minute), ..Limits::default() });
+    assert!(!limits.trusts_proxies);
+
+    let of = |yaml: &str| good(&format!("{yaml}\n{MINIMAL}")).throttle;
+    assert_eq!(of("limits: off"), throttle::Settings::default());
+    assert_eq!(of("limits: { sign_in: off }"), throttle::Settings { sign_in: Limits::default(), ..limits });
+    let some = of("limits: { convert: { per_source: off, per_client: 5/10s } }").convert;
+    assert_eq!(some, Limits { per_client: rate(5, Duration::from_secs(10)), ..Limits::default() });
+    assert!(of("server: { trusted_proxies: [10.0.0.0/8] }").trusts_proxies);
+}
+
+#[test]
+fn what_is_not_built_yet_is_refused() {
     for kind in ["postgres", "redis"] {
         let report = report(&format!("store: {{ {kind}: {{ url: 'x://:CANARY@h' }} }}\n{MINIMAL}")).to_string();
         assert!(report.contains("SQLite only") && !report.contains("CANARY"), "{report}");
@@ -275,8 +300,7 @@ fn print_shows_what_is_in_effect_and_reads_back() {
         }
         assert_eq!(printed(&once, variables), once);
     }
-    let again = good(&printed(MINIMAL, &[])).warnings;
-    assert!(again.iter().all(|warning| warning.contains("limits: ")), "{again:?}");
+    assert_eq!(good(&printed(MINIMAL, &[])).warnings, Vec::<String>::new());
     let printed = printed(MINIMAL, &[("PASSGATE__SERVER__DRAIN", "1m")]);
     assert!(printed.starts_with("version: 1\nserver:\n  listen: 127.0.0.1:8080\n"), "{printed}");
     assert!(printed.contains("\n  drain: 1m\n"), "{printed}");

@@ -4,11 +4,12 @@ use std::{num::NonZero, time::Duration};
 
 use super::{
     section::{Section, number},
-    tree::{Place, Value},
+    tree::Value,
     units, values,
 };
 use crate::{
     password, session,
+    throttle::{self, Limits, Rate},
     token::{self, Algorithm},
 };
 
@@ -89,33 +90,48 @@ pub(super) fn hashing(hashing: &mut Section<'_>) -> password::Settings {
     password::Settings { memory_kib, iterations, parallelism, max_concurrent: max_concurrent.unwrap_or(1), queue }
 }
 
-/// Rates that can be set, with their defaults.
-const LIMITS: [(&str, &[(&str, &str)]); 4] = [
-    ("sign_in", &[("per_source", "120/1m"), ("per_account_and_source", "10/5m"), ("per_account", "100/1h")]),
-    ("sign_up", &[("per_source", "20/1m")]),
-    ("refresh", &[("per_source", "600/1m")]),
-    ("convert", &[("per_source", "120/1m")]),
-];
-
-/// `limits`: checked, since nothing acts on them yet. Where limits are written, unless they are off.
-pub(super) fn limits(root: &mut Section<'_>) -> Option<Place> {
-    let place = root.get("limits").map(|mut item| (!item.is("off")).then(|| item.place.clone()));
-    if place == Some(None) {
-        return None;
+/// `limits`.
+pub(super) fn limits(root: &mut Section<'_>, trusts_proxies: bool) -> throttle::Settings {
+    if root.get("limits").is_some_and(|mut item| item.is("off")) {
+        return throttle::Settings { trusts_proxies, ..throttle::Settings::default() };
     }
-    root.section("limits", |limits| {
-        for (event, rates) in LIMITS {
-            if limits.get(event).is_some_and(|mut item| item.is("off")) {
-                continue;
-            }
-            limits.section(event, |event| {
-                for (key, default) in rates {
-                    event.with(key, Value::plain(*default), |item| {
-                        item.text(|text| if text == "off" { Ok(()) } else { units::rate(text).map(drop) })
-                    });
-                }
-            });
-        }
-    });
-    place.flatten()
+    root.section("limits", |limits| throttle::Settings {
+        sign_in: event(limits, "sign_in", |rates| Limits {
+            per_source: rate(rates, "per_source", "120/1m"),
+            per_account_and_source: rate(rates, "per_account_and_source", "10/5m"),
+            per_account: rate(rates, "per_account", "100/1h"),
+            per_client: rate(rates, "per_client", OFF),
+        }),
+        sign_up: event(limits, "sign_up", |rates| Limits {
+            per_source: rate(rates, "per_source", "20/1m"),
+            ..Limits::default()
+        }),
+        refresh: event(limits, "refresh", |rates| Limits {
+            per_source: rate(rates, "per_source", "600/1m"),
+            per_client: rate(rates, "per_client", OFF),
+            ..Limits::default()
+        }),
+        convert: event(limits, "convert", |rates| Limits {
+            per_source: rate(rates, "per_source", "120/1m"),
+            per_client: rate(rates, "per_client", OFF),
+            ..Limits::default()
+        }),
+        trusts_proxies,
+    })
+}
+
+const OFF: &str = "off";
+
+/// The rates of one event, unless it is off as a whole.
+fn event(limits: &mut Section<'_>, name: &'static str, read: impl FnOnce(&mut Section<'_>) -> Limits) -> Limits {
+    if limits.get(name).is_some_and(|mut item| item.is(OFF)) {
+        return Limits::default();
+    }
+    limits.section(name, read)
+}
+
+/// `None` when it is off.
+fn rate(rates: &mut Section<'_>, key: &'static str, default: &'static str) -> Option<Rate> {
+    let parse = |text: &str| if text == OFF { Ok(None) } else { units::rate(text).map(Some) };
+    rates.with(key, Value::plain(default), |item| item.text(parse)).flatten()
 }

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use crate::throttle::Rate;
+
 /// Ten years: beyond any use, and far from where arithmetic on times overflows.
 const LONGEST: Duration = Duration::from_secs(3650 * DAY);
 const DAY: u64 = 86_400;
@@ -28,11 +30,11 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
 }
 
 /// At most this many in this long: `120/1m`.
-pub(super) fn rate(text: &str) -> Result<(u32, Duration), String> {
+pub(super) fn rate(text: &str) -> Result<Rate, String> {
     let (count, per) = text.split_once('/').ok_or(RATE)?;
     let count = digits(count).and_then(|count| u32::try_from(count).ok()).filter(|count| *count > 0).ok_or(RATE)?;
     let per = duration(per)?;
-    if per.is_zero() { Err(RATE.into()) } else { Ok((count, per)) }
+    if per.is_zero() { Err(RATE.into()) } else { Ok(Rate { count, per }) }
 }
 
 /// The shortest way to write a duration; the inverse of [`duration`].
@@ -81,7 +83,7 @@ mod tests {
         assert_eq!(duration("0s"), Ok(Duration::ZERO));
         assert_eq!(size("16KiB"), Ok(16_384));
         assert_eq!(size("1GiB"), Ok(1 << 30));
-        assert_eq!(rate("120/1m"), Ok((120, Duration::from_mins(1))));
+        assert_eq!(rate("120/1m"), Ok(Rate { count: 120, per: Duration::from_mins(1) }));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::{
     account::{SignInFailure, identity::SignedIn},
     model::{AccountId, ClientId, SessionId},
     telemetry::metrics::Metrics,
+    throttle::Throttled,
 };
 
 /// Where a request comes from, for the audit log and for limits.
@@ -132,6 +133,13 @@ impl Caller {
     /// An account ended its refresh tokens with a client; access tokens live on.
     pub fn refreshing_ended(&self, account: AccountId, client: &ClientId, sessions: u64) {
         event!(info, self, "refresh.end", account = %account, client = %client, sessions);
+    }
+
+    /// Something was tried too often.
+    pub fn throttled(&self, throttled: &Throttled) {
+        let (what, limit) = throttled.name();
+        self.metrics.throttled(what, limit);
+        event!(info, self, "throttled", what, limit);
     }
 
     /// A refresh token came back after its successors were used: two parties held it.

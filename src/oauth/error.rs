@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::{password::Busy, store::StoreError, token};
+use crate::{password::Busy, store::StoreError, throttle::Throttled, token};
 
 /// The refusals of RFC 6749 section 5.2, and the failures that are no refusal.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +37,9 @@ pub enum Error {
     /// Another identity provider gives no answer, or none that can be read.
     #[error("the provider does not answer")]
     ProviderOutage,
+    /// See [`Throttled`].
+    #[error(transparent)]
+    Throttled(#[from] Throttled),
     /// See [`Busy`].
     #[error(transparent)]
     Busy(#[from] Busy),

@@ -35,6 +35,7 @@ impl OAuth {
             client: client.id.clone(),
             scope,
             user_agent: caller.user_agent.to_string(),
+            source: self.throttle.source(caller.source),
             rules: self.sessions,
         };
         (handle, session)

@@ -13,6 +13,7 @@ pub mod keys;
 pub mod links;
 pub mod rotation;
 pub mod sessions;
+pub mod sources;
 
 use std::{any::Any, sync::Arc, time::Duration};
 
@@ -107,6 +108,13 @@ macro_rules! store_contract {
                 the_sweep_takes_the_expired_and_leaves_the_living
                 the_sweep_spares_sessions_whose_access_tokens_live
                 the_sweep_takes_no_more_than_it_is_told
+            }
+            sources {
+                a_sign_in_makes_its_source_known_to_its_account_alone
+                a_source_is_known_for_as_long_as_it_is_asked_for
+                a_new_account_knows_where_it_signed_up
+                sources_beyond_what_anybody_needs_are_forgotten
+                the_sweep_forgets_the_sources_of_long_ago
             }
             rotation {
                 the_current_generation_moves_on_by_one
@@ -336,6 +344,7 @@ pub fn new_session() -> NewSession {
         client: ClientId::from("web"),
         scope: Scope::parse("read write").unwrap(),
         user_agent: "curl/8.5.0".to_owned(),
+        source: None,
         rules: RULES,
     }
 }

@@ -11,6 +11,7 @@ mod links;
 mod open;
 mod place;
 mod sessions;
+mod sources;
 mod writer;
 #[cfg(test)]
 mod tests;

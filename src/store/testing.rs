@@ -125,6 +125,7 @@ delegate! {
         fn sessions_of(&self, account: AccountId, limit: u32) -> Result<Vec<Session>, StoreError>;
         fn end_sessions(&self, account: AccountId, which: &Sessions) -> Result<Vec<SessionId>, StoreError>;
         fn end_refreshing(&self, account: AccountId, client: &ClientId) -> Result<u64, StoreError>;
+        fn knows_source(&self, email_key: &str, source: SourceId, since: Timestamp) -> Result<bool, StoreError>;
         fn sweep_expired(&self, rules: &Rules, limit: u32) -> Result<u64, StoreError>;
     }
     ClientStore {

@@ -28,6 +28,7 @@ pub struct Metrics {
     durations: HistogramVec,
     in_flight: IntGauge,
     connections: IntGauge,
+    throttled: IntCounterVec,
     /// Callers by what was found of them: `authenticated`, `anonymous`, why a bearer does not hold, or `unavailable`
     /// when only the store could have told.
     pub authn: Counts,
@@ -76,6 +77,11 @@ impl Metrics {
             )),
             in_flight: make.gauge("passgate_requests_in_flight", "Requests not yet answered to the end"),
             connections: make.gauge("passgate_connections_open", "Connections from clients"),
+            throttled: make.counters(
+                "passgate_throttled_total",
+                "Requests refused for being too many, by what they were and by the limit of the configuration",
+                &["what", "limit"],
+            ),
             authn: make.counts("passgate_authn_total", "Callers, by what was found of them", "outcome"),
             refused: make.counts("passgate_refused_total", "Requests refused before any decision", "reason"),
             headers_dropped: make.counter(
@@ -103,6 +109,11 @@ impl Metrics {
             cells: Arc::default(),
             durations: self.durations.with_label_values(&[name]),
         }
+    }
+
+    /// Counts a request refused for being too many.
+    pub fn throttled(&self, what: &'static str, limit: &'static str) {
+        self.throttled.with_label_values(&[what, limit]).inc();
     }
 
     /// Counts a request as in flight until the answer is dropped.
@@ -299,6 +310,7 @@ mod tests {
         metrics.sign_ins.count("ok");
         metrics.sign_ups.count("email_taken");
         metrics.refreshes.count("theft");
+        metrics.throttled("sign_in", "per_source");
         metrics.hashes_waiting.set(3);
         metrics.hashes_running.set(1);
         metrics.store_up.set(1);
@@ -312,6 +324,7 @@ mod tests {
             r#"passgate_sign_ins_total{outcome="ok"} 1"#,
             r#"passgate_sign_ups_total{outcome="email_taken"} 1"#,
             r#"passgate_refreshes_total{outcome="theft"} 1"#,
+            r#"passgate_throttled_total{limit="per_source",what="sign_in"} 1"#,
             "passgate_hashes_waiting 3",
             "passgate_hashes_running 1",
             "passgate_store_up 1",

@@ -16,6 +16,7 @@ mod revoke;
 mod revoke_token;
 mod sessions;
 mod sign_in;
+mod throttling;
 mod token_exchange;
 mod well_known;
 

@@ -73,6 +73,10 @@ refusals! {
     TooLarge: Detail;
     /// The body is of another type than those described.
     UnsupportedMediaType: Detail;
+    /// This was tried too often; try again later.
+    Throttled: Detail, RETRY_AFTER;
+    /// Tokens were asked for too often; try again later.
+    OAuthThrottled: OAuthError, RETRY_AFTER;
     /// Nothing can be said for now; try again.
     Unavailable: Detail, RETRY_AFTER;
     /// No tokens can be had for now; try again.

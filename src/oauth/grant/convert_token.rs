@@ -12,6 +12,7 @@ use crate::{
         to_its_end,
     },
     provider::{self, Presented},
+    throttle::Event,
 };
 
 /// Why a provider's token gets none of ours.
@@ -70,6 +71,7 @@ impl OAuth {
         if !client.may_use(Grant::ConvertToken) {
             return Err(Error::UnauthorizedClient.into());
         }
+        self.admit_client(Event::Convert, client, caller).await.map_err(Error::from)?;
         let failed = |error: &ConvertError| caller.conversion_failed(provider, &client.id, error.reason());
         // The name is the client's own word until it is a provider's.
         let identity = self.providers.identify(provider, presented).await.ok_or(ConvertError::UnknownProvider)?;

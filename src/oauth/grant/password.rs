@@ -7,12 +7,14 @@ use crate::{
     account::SignInError,
     oauth::{Error, OAuth, Tokens, audit::Caller, client::Grant},
     secret::Secret,
+    throttle::Event,
 };
 
 /// One answer to every sign-in that fails.
 const REFUSED: Error = Error::InvalidGrant(Some("Invalid credentials given."));
 
 pub(super) async fn exchange(oauth: &Arc<OAuth>, request: &TokenRequest<'_>, caller: &Caller) -> Result<Tokens, Error> {
+    oauth.admit(Event::SignIn, caller).await?;
     let client = oauth.clients.authenticate(&request.client)?;
     let username = request
         .username
@@ -26,7 +28,14 @@ pub(super) async fn exchange(oauth: &Arc<OAuth>, request: &TokenRequest<'_>, cal
         return Err(Error::UnauthorizedClient);
     }
 
-    let account = match oauth.accounts.sign_in(username, Secret::clone(password)).await {
+    oauth.admit_client(Event::SignIn, &client, caller).await?;
+    let attempt = oauth.attempt(username, caller).await?;
+
+    let signed_in = oauth.accounts.sign_in(username, Secret::clone(password)).await;
+    if !matches!(signed_in, Err(SignInError::Invalid(_))) {
+        oauth.throttle.uncount(attempt).await;
+    }
+    let account = match signed_in {
         Ok(account) => account,
         Err(SignInError::Invalid(failure)) => {
             caller.sign_in_failed(&client.id, Some(failure));

@@ -8,10 +8,13 @@ use crate::{
     oauth::{Error, OAuth, Tokens, audit::Caller, client::Grant, to_its_end},
     session::{Presented, Refusal},
     store::{Rotation, StoreError},
+    throttle::Event,
 };
 
 pub(super) async fn exchange(oauth: &Arc<OAuth>, request: &TokenRequest<'_>, caller: &Caller) -> Result<Tokens, Error> {
+    oauth.admit(Event::Refresh, caller).await?;
     let client = oauth.clients.authenticate(&request.client)?;
+    oauth.admit_client(Event::Refresh, &client, caller).await?;
     let token =
         request.refresh_token.ok_or_else(|| Error::InvalidRequest(Some("Missing refresh token parameter.".into())))?;
     if !client.may_use(Grant::RefreshToken) {

@@ -9,6 +9,7 @@ use crate::{
     oauth::{Error, OAuth, Tokens, audit::Caller},
     provider::{self, Kind, Presented},
     secret::Secret,
+    throttle::Event,
 };
 
 /// The grant type (RFC 8693 section 2.1).
@@ -38,6 +39,7 @@ pub struct Exchange<'a> {
 }
 
 pub(super) async fn exchange(oauth: &Arc<OAuth>, request: &TokenRequest<'_>, caller: &Caller) -> Result<Tokens, Error> {
+    oauth.admit(Event::Convert, caller).await?;
     let client = oauth.clients.authenticate(&request.client)?;
     let exchange = &request.exchange;
     let token = exchange.subject_token.ok_or(missing("Missing subject_token parameter."))?;

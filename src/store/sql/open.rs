@@ -24,8 +24,11 @@ use crate::store::StoreError;
 const APPLICATION_ID: i64 = 0x5047_4154;
 
 /// The schema, one step per version; `PRAGMA user_version` counts the steps taken, and each step sets it.
-const MIGRATIONS: [&str; 2] =
-    [include_str!("migrations/0001_accounts_sessions_log.sql"), include_str!("migrations/0002_links_user_agents.sql")];
+pub(super) const MIGRATIONS: [&str; 3] = [
+    include_str!("migrations/0001_accounts_sessions_log.sql"),
+    include_str!("migrations/0002_links_user_agents.sql"),
+    include_str!("migrations/0003_sources.sql"),
+];
 
 /// How long to wait for another process's write. Less than a caller waits, so that it hears the reason.
 const BUSY: Duration = Duration::from_secs(2);

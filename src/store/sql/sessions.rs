@@ -6,11 +6,11 @@ use sqlx::{
     sqlite::{SqliteConnection, SqliteRow},
 };
 
-use super::{SqlStore, accounts, changes, json, parsed, writer::Step};
+use super::{SqlStore, accounts, changes, json, parsed, sources, writer::Step};
 use crate::{
     change_log::Change,
     clock::Timestamp,
-    model::{Account, AccountId, ClientId, Epoch, Scope, SessionId},
+    model::{Account, AccountId, ClientId, Epoch, Scope, SessionId, SourceId},
     session::{Presented, Refusal, Rules, Session, Verdict},
     store::{CHANGE_MARGIN, NewSession, Rotation, SessionStart, SessionStore, Sessions, StoreError},
 };
@@ -94,11 +94,18 @@ impl SessionStore for SqlStore {
             .await
     }
 
+    async fn knows_source(&self, email_key: &str, source: SourceId, since: Timestamp) -> Result<bool, StoreError> {
+        self.read(async |mut connection| sources::knows(&mut connection, email_key, source, since).await).await
+    }
+
     async fn sweep_expired(&self, rules: &Rules, limit: u32) -> Result<u64, StoreError> {
         let rules = *rules;
         self.writer
             .write(move |step| {
-                Box::pin(async move { Ok(sweep(step, &rules, limit).await? + changes::prune(step, limit).await?) })
+                Box::pin(async move {
+                    let sessions = sweep(step, &rules, limit).await?;
+                    Ok(sessions + changes::prune(step, limit).await? + sources::forget(step, limit).await?)
+                })
             })
             .await
     }
@@ -148,6 +155,9 @@ pub(super) async fn create(
     .bind(&session.user_agent)
     .execute(&mut step.connection)
     .await?;
+    if let Some(source) = new.source {
+        sources::remember(step, account.id, source).await?;
+    }
     Ok(Some(SessionStart { access_expires_at: session.access_expires_at, session, account, now }))
 }
 

@@ -15,6 +15,9 @@ use crate::{
 /// The first version, as its users have it.
 const FIRST: &str = include_str!("../migrations/0001_accounts_sessions_log.sql");
 
+/// The version that this program writes.
+const LATEST: usize = super::super::open::MIGRATIONS.len();
+
 /// Something in every table of it.
 const ROWS: &str = "
     INSERT INTO accounts VALUES ('01998a3c-0000-7000-8000-000000000001', 'Ann@example.org', 'ann@example.org', 0,
@@ -38,8 +41,9 @@ async fn first_version() -> (TempDir, PathBuf) {
     (directory, path)
 }
 
-async fn version(path: &Path) -> i64 {
-    sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut raw(path).await).await.unwrap()
+async fn version(path: &Path) -> usize {
+    let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut raw(path).await).await.unwrap();
+    usize::try_from(version).unwrap()
 }
 
 async fn log_id(path: &Path) -> Vec<u8> {
@@ -97,7 +101,7 @@ async fn has_everything(store: &SqlStore) {
 #[tokio::test]
 async fn a_new_file_has_the_latest_schema() {
     let (_directory, path) = closed().await;
-    assert_eq!(version(&path).await, 2);
+    assert_eq!(version(&path).await, LATEST);
 }
 
 #[tokio::test]
@@ -113,21 +117,21 @@ async fn a_file_of_the_first_version_is_brought_up_to_date_with_all_it_has() {
     let new = new_session();
     store.create_session(ann.id, ann.epoch, &new).await.unwrap().unwrap();
     store.close().await;
-    assert_eq!((version(&path).await, log_id(&path).await), (2, log), "it is the same log");
+    assert_eq!((version(&path).await, log_id(&path).await), (LATEST, log), "it is the same log");
 
     let store = open(&path, Role::Serve).await.unwrap();
     has_everything(&store).await;
     assert_eq!(store.links(ann.id).await.unwrap(), [link]);
     assert_eq!(store.session(new.id).await.unwrap().unwrap().user_agent, new.user_agent);
     store.close().await;
-    assert_eq!(version(&path).await, 2);
+    assert_eq!(version(&path).await, LATEST);
 }
 
 #[tokio::test]
 async fn a_file_is_brought_up_to_date_by_whoever_opens_it() {
     let (_directory, path) = first_version().await;
     open(&path, Role::Command).await.unwrap().close().await;
-    assert_eq!(version(&path).await, 2);
+    assert_eq!(version(&path).await, LATEST);
     has_everything(&open(&path, Role::Serve).await.unwrap()).await;
 }
 
@@ -151,7 +155,7 @@ async fn those_who_bring_a_file_up_to_date_at_once_do_it_once() {
     let store = open(&path, Role::Serve).await.unwrap();
     has_everything(&store).await;
     assert_eq!(store.accounts(None, 100).await.unwrap().len(), 1 + 8);
-    assert_eq!(version(&path).await, 2);
+    assert_eq!(version(&path).await, LATEST);
 }
 
 #[tokio::test]

@@ -1,0 +1,43 @@
+//! Throttling of what is asked of us: every refusal is counted and audited.
+
+use super::{Error, OAuth, audit::Caller, client::Client};
+use crate::{
+    account::email,
+    model::AccountId,
+    throttle::{Attempt, Event, Throttled},
+};
+
+impl OAuth {
+    /// Counts a request by its source, before anything is done for it.
+    pub async fn admit(&self, event: Event, caller: &Caller) -> Result<(), Throttled> {
+        self.throttle.by_source(event, caller.source).await.inspect_err(|throttled| caller.throttled(throttled))
+    }
+
+    /// Counts a request by the client that proved itself.
+    pub async fn admit_client(&self, event: Event, client: &Client, caller: &Caller) -> Result<(), Throttled> {
+        self.throttle.by_client(event, &client.id).await.inspect_err(|throttled| caller.throttled(throttled))
+    }
+
+    /// Counts a try of somebody who is signed in at the password of their own account.
+    pub async fn attempt_own(&self, account: AccountId, caller: &Caller) -> Result<Attempt, Throttled> {
+        let nowhere = async |_| Ok(false);
+        let attempt = self.throttle.by_account(Event::SignIn, &account.to_string(), caller.source, nowhere).await;
+        attempt.inspect_err(|throttled| caller.throttled(throttled))
+    }
+
+    /// Counts a try at the account of this address, or of none, before a password is hashed.
+    pub async fn attempt(&self, address: &str, caller: &Caller) -> Result<Attempt, Error> {
+        let key = email::key(address.trim());
+        let account = key.as_deref().unwrap_or(address);
+        let is_known = async |source| match &key {
+            Some(key) => Ok(self.store.knows_source(key, source, self.throttle.lately()).await?),
+            None => Ok(false),
+        };
+        let attempt = self.throttle.by_account(Event::SignIn, account, caller.source, is_known).await;
+        attempt.inspect_err(|error| {
+            if let Error::Throttled(throttled) = error {
+                caller.throttled(throttled);
+            }
+        })
+    }
+}

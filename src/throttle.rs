@@ -1,0 +1,268 @@
+//! How often may be tried: rates per source, per account, per client, by the generic cell rate algorithm.
+//!
+//! A rate of 10/5m lets ten tries through at once, and then one for every half minute that passes. What is refused
+//! costs neither a hash nor a call to a provider, and counts for nothing.
+
+mod gcra;
+pub mod memory;
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    sync::Arc,
+    time::Duration,
+};
+
+use async_trait::async_trait;
+
+pub use gcra::Rate;
+
+use crate::{
+    clock::{Clock, Timestamp},
+    model::{ClientId, SourceId},
+    store::SOURCE_KNOWN_FOR,
+    token,
+};
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A password is tried.
+    SignIn,
+    /// An account is asked for.
+    SignUp,
+    /// A refresh token is presented.
+    Refresh,
+    /// A provider's token is presented.
+    Convert,
+}
+
+impl Event {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::SignIn => "sign_in",
+            Self::SignUp => "sign_up",
+            Self::Refresh => "refresh",
+            Self::Convert => "convert",
+        }
+    }
+}
+
+/// The rates of one event; one that is absent limits nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Tries from one source.
+    pub per_source: Option<Rate>,
+    /// Tries that fail, of one account and from one source.
+    pub per_account_and_source: Option<Rate>,
+    /// Tries that fail, of one account, from sources that it was not signed in from lately.
+    pub per_account: Option<Rate>,
+    /// Tries with one client.
+    pub per_client: Option<Rate>,
+}
+
+/// `limits`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// `limits.sign_in`.
+    pub sign_in: Limits,
+    /// `limits.sign_up`.
+    pub sign_up: Limits,
+    /// `limits.refresh`.
+    pub refresh: Limits,
+    /// `limits.convert`.
+    pub convert: Limits,
+    /// Whether `server.trusted_proxies` names any. While it does not, a peer within our own network is taken for a
+    /// proxy that nobody told us of, behind which there are many: it is no source.
+    pub trusts_proxies: bool,
+}
+
+/// What is counted under: a hash of what it is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Key([u8; 32]);
+
+impl Key {
+    fn of(event: Event, limit: &str, parts: &[&[u8]]) -> Self {
+        let mut text = Vec::with_capacity(64);
+        for part in [event.name().as_bytes(), limit.as_bytes()].iter().chain(parts) {
+            // With their lengths, so that no two lists of parts read alike.
+            text.extend_from_slice(&(part.len() as u64).to_be_bytes());
+            text.extend_from_slice(part);
+        }
+        Self(token::sha256(&text))
+    }
+}
+
+/// Where tries are counted: in memory for one node, in a store that several share.
+#[async_trait]
+pub trait Counters: Send + Sync {
+    /// Counts one try, if the rate allows it now; else how long it takes until it does.
+    async fn take(&self, key: Key, rate: Rate, now: Timestamp) -> Result<(), Duration>;
+
+    /// Uncounts one that was counted.
+    async fn give_back(&self, key: Key, rate: Rate);
+}
+
+/// Refused for now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}.{limit} is exceeded", event.name())]
+pub struct Throttled {
+    /// Of what there was too much.
+    pub event: Event,
+    /// By which limit, as the configuration calls it.
+    pub limit: &'static str,
+    /// How long it takes until the next try may pass.
+    pub wait: Duration,
+}
+
+impl Throttled {
+    /// Whole seconds until the next try may pass, at least one: `Retry-After`.
+    pub fn retry_after(&self) -> u64 {
+        self.wait.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX).max(1)
+    }
+
+    /// For metrics and the audit log.
+    pub const fn name(&self) -> (&'static str, &'static str) {
+        (self.event.name(), self.limit)
+    }
+}
+
+/// A try that was let through and has not succeeded yet.
+#[must_use = "a try that succeeds is to be uncounted"]
+#[derive(Default)]
+pub struct Attempt {
+    counted: Vec<(Key, Rate)>,
+}
+
+/// The limits, and what was counted against them.
+pub struct Throttle {
+    settings: Settings,
+    counters: Arc<dyn Counters>,
+    clock: Clock,
+}
+
+impl Throttle {
+    /// Counts in `counters`.
+    pub fn new(settings: Settings, counters: Arc<dyn Counters>, clock: Clock) -> Self {
+        Self { settings, counters, clock }
+    }
+
+    /// Counts a request by where it comes from.
+    ///
+    /// # Errors
+    /// When there are too many.
+    pub async fn by_source(&self, event: Event, source: IpAddr) -> Result<(), Throttled> {
+        let (Some(rate), Some(source)) = (self.limits(event).per_source, self.source(source)) else { return Ok(()) };
+        self.take(event, "per_source", &[&source.0], rate).await.map(drop)
+    }
+
+    /// Counts a request by the client that proved itself.
+    ///
+    /// # Errors
+    /// When there are too many.
+    pub async fn by_client(&self, event: Event, client: &ClientId) -> Result<(), Throttled> {
+        let Some(rate) = self.limits(event).per_client else { return Ok(()) };
+        self.take(event, "per_client", &[client.as_str().as_bytes()], rate).await.map(drop)
+    }
+
+    /// Counts a try at an account, whoever it is: `account` need not be one. `is_known` tells whether the account
+    /// was signed in from this source lately; it is asked only once others have used the account's tries up, so that
+    /// they lock nobody out.
+    ///
+    /// # Errors
+    /// When too many have failed.
+    pub async fn by_account<E: From<Throttled>>(
+        &self,
+        event: Event,
+        account: &str,
+        source: IpAddr,
+        is_known: impl AsyncFnOnce(SourceId) -> Result<bool, E>,
+    ) -> Result<Attempt, E> {
+        let limits = self.limits(event);
+        let source = self.source(source);
+        let mut attempt = Attempt::default();
+        if let (Some(rate), Some(source)) = (limits.per_account_and_source, source) {
+            let parts: [&[u8]; 2] = [account.as_bytes(), &source.0];
+            attempt.counted.push((self.take(event, "per_account_and_source", &parts, rate).await?, rate));
+        }
+        if let Some(rate) = limits.per_account {
+            match self.take(event, "per_account", &[account.as_bytes()], rate).await {
+                Ok(key) => attempt.counted.push((key, rate)),
+                Err(throttled) => {
+                    let known = match source {
+                        Some(source) => is_known(source).await,
+                        None => Ok(false),
+                    };
+                    if !matches!(known, Ok(true)) {
+                        self.uncount(attempt).await;
+                        known?;
+                        return Err(throttled.into());
+                    }
+                }
+            }
+        }
+        Ok(attempt)
+    }
+
+    /// The try has succeeded: it counts for nothing.
+    pub async fn uncount(&self, attempt: Attempt) {
+        for (key, rate) in attempt.counted {
+            self.counters.give_back(key, rate).await;
+        }
+    }
+
+    /// The time since which a sign-in from a source makes it known.
+    pub fn lately(&self) -> Timestamp {
+        self.clock.now() - SOURCE_KNOWN_FOR
+    }
+
+    /// The source that an address stands for: itself, or its /64 in IPv6, which is one customer's. `None` when it
+    /// says nothing of who is there.
+    pub fn source(&self, address: IpAddr) -> Option<SourceId> {
+        if !self.settings.trusts_proxies && is_own_network(address) {
+            return None;
+        }
+        let prefix = match address {
+            IpAddr::V4(address) => address.octets().to_vec(),
+            IpAddr::V6(address) => address.octets().into_iter().take(8).collect(),
+        };
+        Some(SourceId::of(&token::sha256(&prefix)))
+    }
+
+    async fn take(&self, event: Event, limit: &'static str, parts: &[&[u8]], rate: Rate) -> Result<Key, Throttled> {
+        let key = Key::of(event, limit, parts);
+        let taken = self.counters.take(key, rate, self.clock.now()).await;
+        taken.map(|()| key).map_err(|wait| Throttled { event, limit, wait })
+    }
+
+    const fn limits(&self, event: Event) -> &Limits {
+        match event {
+            Event::SignIn => &self.settings.sign_in,
+            Event::SignUp => &self.settings.sign_up,
+            Event::Refresh => &self.settings.refresh,
+            Event::Convert => &self.settings.convert,
+        }
+    }
+}
+
+/// Loopback, link-local, and what RFC 1918, RFC 6598 and RFC 4193 set apart.
+fn is_own_network(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => {
+            const CARRIER_GRADE: (u32, u32) = (0x6440_0000, 0xffc0_0000);
+            address.is_loopback()
+                || address.is_private()
+                || address.is_link_local()
+                || address == Ipv4Addr::UNSPECIFIED
+                || address.to_bits() & CARRIER_GRADE.1 == CARRIER_GRADE.0
+        }
+        IpAddr::V6(address) => {
+            address.is_loopback()
+                || address.is_unique_local()
+                || address.is_unicast_link_local()
+                || address == Ipv6Addr::UNSPECIFIED
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
