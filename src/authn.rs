@@ -79,7 +79,10 @@ pub enum Rejection {
     TwoWords,
     /// `Bearer a b c`.
     ManyWords,
-    /// Not a token that holds: malformed, unknown key, bad signature, wrong claims, or ended.
+    /// Not a token of ours in form, or under a key that we do not have: of another issuer, or garbage. Told to
+    /// clients as [`Rejection::Invalid`].
+    Foreign,
+    /// A token under a key of ours that does not hold: bad signature or wrong claims.
     Invalid,
     /// Ended before its `exp`: session or epoch. Told to clients as [`Rejection::Invalid`].
     Revoked,
@@ -95,7 +98,9 @@ impl Rejection {
             Self::NoToken => "Invalid token header. No backend provided.",
             Self::TwoWords => "Invalid token header. Invalid backend.",
             Self::ManyWords => "Invalid token header. Token string should not contain spaces.",
-            Self::Invalid | Self::Revoked | Self::Expired => "Invalid token header. No credentials provided.",
+            Self::Foreign | Self::Invalid | Self::Revoked | Self::Expired => {
+                "Invalid token header. No credentials provided."
+            }
         }
     }
 
@@ -103,7 +108,7 @@ impl Rejection {
     pub const fn challenge(self) -> HeaderValue {
         HeaderValue::from_static(match self {
             Self::NoCredentials | Self::TwoWords | Self::ManyWords => r#"Bearer realm="api""#,
-            Self::NoToken | Self::Invalid | Self::Revoked => {
+            Self::NoToken | Self::Foreign | Self::Invalid | Self::Revoked => {
                 r#"Bearer realm="api",error="invalid_token",error_description="The access token is invalid.""#
             }
             Self::Expired => {
@@ -119,6 +124,7 @@ impl Rejection {
             Self::NoToken => "no_token",
             Self::TwoWords => "two_words",
             Self::ManyWords => "many_words",
+            Self::Foreign => "foreign",
             Self::Invalid => "invalid",
             Self::Revoked => "revoked",
             Self::Expired => "expired",
@@ -169,7 +175,7 @@ impl Authenticator {
     /// Judges a token that came by another way than the header.
     pub fn judge(&self, token: &str) -> Result<Arc<Principal>, Rejection> {
         if token.len() > MAX_TOKEN_BYTES {
-            return Err(Rejection::Invalid);
+            return Err(Rejection::Foreign);
         }
         let now = self.clock.now();
         let key = Cache::key(token);
@@ -192,7 +198,8 @@ impl Authenticator {
         let key_generation = self.keys.generation();
         let claims = self.keys.verify(token, now).map_err(|invalid| match invalid {
             Invalid::Expired => Rejection::Expired,
-            Invalid::Malformed | Invalid::UnknownKey | Invalid::Signature | Invalid::Claims => Rejection::Invalid,
+            Invalid::Malformed | Invalid::UnknownKey => Rejection::Foreign,
+            Invalid::Signature | Invalid::Claims => Rejection::Invalid,
         })?;
         let headers = self.identity.headers_for(&claims);
         let principal = Arc::new(Principal::new(claims, headers, key_generation));
@@ -234,7 +241,7 @@ fn bearer(value: &HeaderValue) -> Result<Option<&str>, Rejection> {
     }
     match std::str::from_utf8(token) {
         Ok(token) if token.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(Some(token)),
-        _ => Err(Rejection::Invalid),
+        _ => Err(Rejection::Foreign),
     }
 }
 

@@ -46,7 +46,7 @@ async fn what_happens_is_counted() {
     for line in [
         r#"passgate_authn_total{outcome="anonymous"} 2"#,
         r#"passgate_authn_total{outcome="authenticated"} 4"#,
-        r#"passgate_authn_total{outcome="invalid"} 1"#,
+        r#"passgate_authn_total{outcome="foreign"} 1"#,
         r#"passgate_refused_total{reason="path"} 1"#,
         "passgate_headers_dropped_total 2",
         r#"passgate_refreshes_total{outcome="not_ours"} 1"#,
