@@ -4,6 +4,7 @@
 pub mod answer;
 mod described;
 mod gateway;
+pub mod log;
 pub mod process;
 pub mod provider;
 pub mod h2;

@@ -1,52 +1,13 @@
 //! What the log says of providers that fail: which, at what, and nothing that somebody else could use.
 
-use std::{
-    io::{self, Write},
-    sync::{Arc, Mutex},
-};
-
 use passgate::provider::Kind;
 use serde_json::{Value, json};
-use tracing_subscriber::fmt;
 
 use super::checker;
-use crate::support::provider::{Facebook, Fault, Google, Oidc, Person, facebook, google, oidc};
-
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Lines {
-    /// What came since, of our own at any level and of dependencies from WARN on, as `serve` logs it.
-    fn take(&self) -> Vec<Value> {
-        let bytes = std::mem::take(&mut *self.0.lock().unwrap());
-        let text = String::from_utf8(bytes).unwrap();
-        let ours = |line: &Value| line["target"].as_str().unwrap().starts_with("passgate");
-        let logged = |line: &Value| ours(line) || line["level"] == "WARN" || line["level"] == "ERROR";
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).filter(logged).collect()
-    }
-}
-
-fn listening() -> (Lines, tracing::subscriber::DefaultGuard) {
-    let lines = Lines::default();
-    let writer = lines.clone();
-    let subscriber = fmt()
-        .json()
-        .flatten_event(true)
-        .with_max_level(tracing::Level::TRACE)
-        .with_writer(move || writer.clone())
-        .finish();
-    (lines, tracing::subscriber::set_default(subscriber))
-}
+use crate::support::{
+    log::listening,
+    provider::{Facebook, Fault, Google, Oidc, Person, facebook, google, oidc},
+};
 
 fn ada() -> Person {
     Person::new("CANARY-id").email("CANARY@example.test").named("CANARY of a name")
