@@ -31,7 +31,7 @@ use crate::{
     oauth::{OAuth, client::Registry},
     password::{self, Hasher},
     provider::{self, Providers},
-    proxy::{self, Gateway, unread},
+    proxy::{self, Gateway, observe::Observer, unread},
     route::Routes,
     secret::Secret,
     store::{
@@ -266,6 +266,7 @@ impl App {
             own_metrics: metrics.route(&settings.base_path),
             unrouted_metrics,
             routes: Routes::new(settings.routes, &settings.base_path),
+            observer: Observer::new(Arc::clone(&metrics)),
             metrics: Arc::clone(&metrics),
             max_body: settings.max_body,
             idle_timeout: settings.limits.idle_timeout,

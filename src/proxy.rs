@@ -7,6 +7,7 @@ pub mod bridge;
 mod context;
 mod failure;
 mod forward;
+pub mod observe;
 mod phases;
 mod relay;
 pub mod unread;
@@ -29,13 +30,14 @@ use pingora::{
     server::configuration::ServerConf,
 };
 
+use self::observe::{Observed, Observer};
 pub use self::{answer::Answer, context::RequestContext};
 use crate::{
     api::Caller,
     authn::{Authenticator, Outcome, Principal, Rejection},
     cors::{self, Cors},
     hygiene,
-    route::{self, Auth, NoRoute, Route, Routes},
+    route::{self, Auth, Mode, NoRoute, Route, Routes},
     telemetry::{
         admin::Readiness,
         metrics::{Metrics, RouteMetrics},
@@ -63,6 +65,8 @@ pub struct Gateway {
     pub upstreams: Arc<Upstreams>,
     /// Our own endpoints.
     pub api: axum::Router,
+    /// What is made of routes that only observe.
+    pub observer: Observer,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// What is counted of each route, in their order.
@@ -102,7 +106,8 @@ enum Next {
 impl Gateway {
     /// The life of a request, in order: hygiene, CORS preflights, own endpoints, route, authentication,
     /// authorisation, the announced size of its body. What is decided here is kept in `ctx`; the upstream's
-    /// request is written from there. An `Err` is the answer that stands in for the upstream's.
+    /// request is written from there. An `Err` is the answer that stands in for the upstream's; a route that
+    /// observes keeps it to itself.
     async fn admit(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<Next, Answer> {
         self.clean(session, ctx)?;
         let Some(clean) = &ctx.clean else { return Err(Answer::internal()) };
@@ -116,7 +121,7 @@ impl Gateway {
         } else {
             self.routes.select(&clean.host, &clean.path, preflight_of.as_ref().unwrap_or(&request.method))
         };
-        let left_to_upstream = matches!(selected, Ok((_, route)) if route.cors == route::Cors::Pass);
+        let left_to_upstream = matches!(selected, Ok((_, route)) if route.passes_cors());
         if preflight_of.is_some() && self.cors.enabled() && !left_to_upstream {
             return self.preflight(session, ctx).await;
         }
@@ -129,8 +134,11 @@ impl Gateway {
         // A preflight never carries credentials: a route that leaves CORS to its upstream leaves it these too. What
         // browsers would not send is none.
         if !(left_to_upstream && bodiless && cors::is_well_formed_preflight(request)) {
-            ctx.principal = self.authenticate(route, &request.headers)?;
-            authorise(route, ctx.principal.as_deref())?;
+            let judged = self.judge(route, &request.headers, &mut ctx.principal);
+            match route.mode {
+                Mode::Enforce => judged?,
+                Mode::Observe => ctx.observed = Some(Observed::new(index, judged)),
+            }
         }
         body::announced(&request.headers, self.max_body)?;
         ctx.route = Some(Arc::clone(route));
@@ -170,6 +178,12 @@ impl Gateway {
                 Err(answer)
             }
         }
+    }
+
+    /// Whether the route lets its caller in, whom it finds to be `principal`.
+    fn judge(&self, route: &Route, headers: &HeaderMap, principal: &mut Option<Arc<Principal>>) -> Result<(), Answer> {
+        *principal = self.authenticate(route, headers)?;
+        authorise(route, principal.as_deref())
     }
 
     /// Who is calling, where the route asks.

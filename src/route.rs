@@ -35,6 +35,8 @@ pub struct Route {
     pub auth: Auth,
     /// What more is asked of an authenticated caller.
     pub require: Require,
+    /// What becomes of those that this refuses.
+    pub mode: Mode,
     /// Removed from the front of the path before the upstream.
     pub strip_prefix: Option<String>,
     /// Set on the upstream request, last of all but identity.
@@ -54,6 +56,16 @@ impl Route {
             return USUAL_METHODS.contains(method);
         }
         self.methods.contains(method) || (*method == Method::HEAD && self.methods.contains(&Method::GET))
+    }
+
+    /// Whether the upstream gets a `Bearer` as it came.
+    pub fn passes_bearer(&self) -> bool {
+        self.forward_authorization || self.mode == Mode::Observe
+    }
+
+    /// Whether CORS is the upstream's affair, preflights included.
+    pub fn passes_cors(&self) -> bool {
+        self.cors == Cors::Pass || self.mode == Mode::Observe
     }
 
     /// The path to ask the upstream for: `canonical` without `strip_prefix`, where that is its beginning by whole
@@ -78,6 +90,18 @@ pub enum Auth {
     Optional,
     /// Never judged, no identity headers.
     Public,
+}
+
+/// What becomes of callers that a route has no room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// 401 or 403.
+    #[default]
+    Enforce,
+    /// The route decides and forwards all the same, so that its upstream goes on deciding for itself: with the
+    /// client's own `Authorization`, without identity headers, and with CORS left to it. What the two decide is
+    /// compared. It protects nothing.
+    Observe,
 }
 
 /// What an authenticated caller must have: 403 otherwise.
@@ -138,6 +162,7 @@ mod tests {
             upstream: 0,
             auth: Auth::Required,
             require: Require::default(),
+            mode: Mode::Enforce,
             strip_prefix: None,
             set_headers: Vec::new(),
             forward_authorization: false,

@@ -11,7 +11,7 @@ use super::{
     values,
 };
 use crate::{
-    route::{self, Auth, Cors, Require, Route},
+    route::{self, Auth, Cors, Mode, Require, Route},
     upstream::{self, Host},
 };
 
@@ -132,6 +132,7 @@ fn route(section: &mut Section<'_>, context: &Context<'_>) -> Option<Route> {
     if require != Require::default() && auth != Auth::Required {
         section.flaw("require", "this is asked of known callers only: it goes with `auth: required`");
     }
+    let mode = section.choice("mode", &[("enforce", Mode::Enforce), ("observe", Mode::Observe)], Mode::Enforce);
     let strip_prefix = section.get("strip_prefix").map(|item| {
         item.text(|text| match values::path(text)?.trim_end_matches('/') {
             "" => Err("this strips nothing: leave it out".into()),
@@ -141,37 +142,59 @@ fn route(section: &mut Section<'_>, context: &Context<'_>) -> Option<Route> {
     });
     let set_headers = section.get("set_headers").map(|item| set_headers(item, context.written)).unwrap_or_default();
     let forward_authorization = section.flag("forward_authorization", false);
-    if forward_authorization && set_headers.iter().any(|(name, _)| name == http::header::AUTHORIZATION) {
-        section
-            .flaw("forward_authorization", "`set_headers` has an Authorization of its own: one of the two is wanted");
+    if set_headers.iter().any(|(name, _)| name == http::header::AUTHORIZATION) {
+        let one_of_two = "`set_headers` has an Authorization of its own: one of the two is wanted";
+        if forward_authorization {
+            section.flaw("forward_authorization", one_of_two);
+        }
+        if mode == Mode::Observe {
+            section
+                .flaw("mode", format!("a route that observes forwards the client's Authorization, and {one_of_two}"));
+        }
     }
-    // Where there is nothing to handle, the default is not worth a word.
-    let cors = if context.cors || section.get("cors").is_some() {
-        section.choice("cors", &[("handle", Cors::Handle), ("pass", Cors::Pass)], Cors::Handle)
-    } else {
-        Cors::Handle
-    };
-    if section.get("cors").is_some() && cors == Cors::Handle && !context.cors {
-        section.warn("cors", "there is nothing to handle while `cors.allowed_origins` is empty");
-    }
+    let cors = route_cors(section, context, mode);
     let timeouts = section.get("timeouts").map(|item| item.section(timeouts)).unwrap_or_default();
     let (path, upstream) = (path?, upstream?);
     // Nothing wrong may widen what a route takes.
     let host = host.map_or(Some(None), |host| host.map(Some))?;
+    let name = format!("{}{path}", host.as_deref().unwrap_or_default());
+    if mode == Mode::Observe {
+        let warning = format!("route {name}: it observes: nothing is refused on it, so it protects nothing");
+        section.walk.warn(section.place("mode"), warning);
+    }
     Some(Route {
-        name: format!("{}{path}", host.as_deref().unwrap_or_default()),
+        name,
         host,
         path,
         methods,
         upstream,
         auth,
         require,
+        mode,
         strip_prefix: strip_prefix.flatten(),
         set_headers,
         forward_authorization,
         cors,
         timeouts,
     })
+}
+
+/// `cors` of a route. Where there is nothing to handle, the default is not worth a word.
+fn route_cors(section: &mut Section<'_>, context: &Context<'_>, mode: Mode) -> Cors {
+    let given = section.get("cors").is_some();
+    if !given && !context.cors {
+        return Cors::Handle;
+    }
+    let default = if mode == Mode::Observe { Cors::Pass } else { Cors::Handle };
+    let cors = section.choice("cors", &[("handle", Cors::Handle), ("pass", Cors::Pass)], default);
+    if given && cors == Cors::Handle {
+        if mode == Mode::Observe {
+            section.warn("cors", "a route that observes leaves CORS to its upstream, as with `pass`");
+        } else if !context.cors {
+            section.warn("cors", "there is nothing to handle while `cors.allowed_origins` is empty");
+        }
+    }
+    cors
 }
 
 fn require(require: &mut Section<'_>) -> Require {

@@ -9,7 +9,7 @@ use std::{
 use http::HeaderValue;
 use pingora::ErrorType;
 
-use super::{Answer, body::BodyGauge};
+use super::{Answer, body::BodyGauge, observe::Observed};
 use crate::{
     authn::Principal,
     hygiene::Clean,
@@ -36,6 +36,8 @@ pub struct RequestContext {
     pub route: Option<Arc<Route>>,
     /// Its caller, when known.
     pub principal: Option<Arc<Principal>>,
+    /// What is to be compared, on a route that observes.
+    pub observed: Option<Observed>,
     /// The caller of one of our own endpoints, which judge for themselves.
     pub own_subject: Arc<OnceLock<AccountId>>,
     /// The `Host` of the upstream's own, when it wants one.
@@ -66,6 +68,7 @@ impl RequestContext {
             metrics: None,
             route: None,
             principal: None,
+            observed: None,
             own_subject: Arc::default(),
             upstream_host: None,
             tried: Vec::new(),

@@ -5,7 +5,11 @@ use http::{HeaderName, HeaderValue, Uri, header, uri::PathAndQuery};
 use pingora::{ErrorType, OrErr, Result, http::RequestHeader};
 
 use super::RequestContext;
-use crate::{authn::Principal, hygiene::Clean, route::Route};
+use crate::{
+    authn::Principal,
+    hygiene::Clean,
+    route::{Mode, Route},
+};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -17,7 +21,7 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// Writes what `ctx` decided into an upstream request. Identity comes last: nothing overwrites it.
 pub fn write(request: &mut RequestHeader, ctx: &RequestContext, clean: &Clean, route: &Route) -> Result<()> {
     strip_prefix(request, clean, route)?;
-    if !route.forward_authorization && carries_bearer(request) {
+    if !route.passes_bearer() && carries_bearer(request) {
         request.remove_header(&header::AUTHORIZATION);
     }
     if let Some(host) = &ctx.upstream_host {
@@ -31,7 +35,10 @@ pub fn write(request: &mut RequestHeader, ctx: &RequestContext, clean: &Clean, r
     for (name, value) in &route.set_headers {
         request.insert_header(name, value)?;
     }
-    if let Some(principal) = ctx.principal.as_deref() {
+    // Where we refuse nobody, our word stands for nothing.
+    if route.mode == Mode::Enforce
+        && let Some(principal) = ctx.principal.as_deref()
+    {
         identify(request, principal)?;
     }
     Ok(())

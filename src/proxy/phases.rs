@@ -14,11 +14,10 @@ use pingora::{
     upstreams::peer::HttpPeer,
 };
 
-use super::{Gateway, Next, context::RequestContext, failure, forward, peer_of, relay, request_id_header};
-use crate::{
-    route,
-    telemetry::{self, Access, metrics::RouteMetrics},
+use super::{
+    Gateway, Next, context::RequestContext, failure, forward, observe::Which, peer_of, relay, request_id_header,
 };
+use crate::telemetry::{self, Access, metrics::RouteMetrics};
 
 /// Further tries after the first: other servers that could not be connected to, or a kept connection that had
 /// died.
@@ -155,9 +154,12 @@ impl ProxyHttp for Gateway {
             session.set_keepalive(None);
         }
         relay::clean(session, response)?;
+        if let Some(observed) = &mut ctx.observed {
+            observed.answered(response.status);
+        }
         match &ctx.route {
             _ if response.status.is_informational() => {}
-            Some(route) if route.cors == route::Cors::Pass => request_id_header(response, &ctx.request_id),
+            Some(route) if route.passes_cors() => request_id_header(response, &ctx.request_id),
             _ => self.decorate(response, ctx, true),
         }
         Ok(())
@@ -185,6 +187,11 @@ impl ProxyHttp for Gateway {
         let status = session.response_written().map(|head| head.status);
         let took = ctx.started.elapsed();
         ctx.metrics.as_ref().unwrap_or(&self.unrouted_metrics).answered(&request.method, status, took);
+        if let (Some(observed), Some(clean), Some(route)) = (&ctx.observed, &ctx.clean, &ctx.route) {
+            let method = request.method.as_str();
+            let which = Which { request_id: &ctx.request_id, method, path: &clean.path, route: &route.name };
+            self.observer.compare(observed, &which, Instant::now());
+        }
         telemetry::access(&Access {
             request_id: &ctx.request_id,
             method: request.method.as_str(),

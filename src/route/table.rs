@@ -34,7 +34,7 @@ struct Entry {
     index: usize,
     route: Arc<Route>,
     prefix: Prefix,
-    /// The first route that asks the same of the caller.
+    /// The first route that asks the same of the caller, as seriously.
     demands: usize,
 }
 
@@ -42,14 +42,10 @@ impl Routes {
     /// `base_path` is what none of the readings may reach. Paths of routes are to be in the canonical form of
     /// [`hygiene::path`](crate::hygiene::path), else no request matches them.
     pub fn new(routes: Vec<Route>, base_path: &str) -> Self {
+        let asked = |route: &Route| (route.auth, route.require.clone(), route.mode);
         let demands: Vec<usize> = routes
             .iter()
-            .map(|route| {
-                routes
-                    .iter()
-                    .position(|first| (first.auth, &first.require) == (route.auth, &route.require))
-                    .unwrap_or_default()
-            })
+            .map(|route| routes.iter().position(|first| asked(first) == asked(route)).unwrap_or_default())
             .collect();
         let entries: Box<[Entry]> = routes
             .into_iter()
@@ -140,7 +136,7 @@ impl<'r> Candidates<'r, '_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::route::{Auth, Require, tests::route};
+    use crate::route::{Auth, Mode, Require, tests::route};
 
     fn public(path: &str) -> Route {
         Route { auth: Auth::Public, ..route(path) }
@@ -249,6 +245,16 @@ mod tests {
         for (path, expected) in [("/A/x", "/"), ("/a;v=1/x", "/"), ("/a/%2Fb", "/a/"), ("/a//b", "/a/")] {
             assert_eq!(chosen(&same, path).as_deref(), Ok(expected), "{path}");
         }
+    }
+
+    #[test]
+    fn a_route_that_only_observes_is_no_way_around_one_that_enforces() {
+        let observed = Route { mode: Mode::Observe, ..route("/old/") };
+        let routes = Routes::new(vec![observed, route("/")], "/api-auth");
+        for path in ["/old%2Fa", "/old;/a", "/OLD/a", "/old//a;/%2e"] {
+            assert_eq!(chosen(&routes, path), Err(NoRoute::Ambiguous), "{path}");
+        }
+        assert_eq!(chosen(&routes, "/old//a").as_deref(), Ok("/old/"));
     }
 
     #[test]

@@ -34,6 +34,8 @@ pub struct Metrics {
     pub authn: Counts,
     /// Requests refused before any decision, by reason.
     pub refused: Counts,
+    /// Requests of routes that observe, by what we would have done and what the upstream did.
+    pub observed: Comparisons,
     /// Headers of clients taken out for the characters of their names.
     pub headers_dropped: IntCounter,
     /// Verified-token cache: bearers answered from it.
@@ -84,6 +86,11 @@ impl Metrics {
             ),
             authn: make.counts("passgate_authn_total", "Callers, by what was found of them", "outcome"),
             refused: make.counts("passgate_refused_total", "Requests refused before any decision", "reason"),
+            observed: Comparisons(make.counters(
+                "passgate_observed_total",
+                "Requests of routes that observe, by what Passgate would have done and what the upstream did",
+                &["route", "verdict", "upstream"],
+            )),
             headers_dropped: make.counter(
                 "passgate_headers_dropped_total",
                 "Headers of clients taken out for the characters of their names",
@@ -145,6 +152,16 @@ impl Counts {
     /// One more of this kind.
     pub fn count(&self, kind: &'static str) {
         self.0.with_label_values(&[kind]).inc();
+    }
+}
+
+/// A counter per route and two words of this program.
+pub struct Comparisons(IntCounterVec);
+
+impl Comparisons {
+    /// One more of this `route`, which would have come to `verdict`, while `upstream` is what became of it.
+    pub fn count(&self, route: &str, verdict: &'static str, upstream: &'static str) {
+        self.0.with_label_values(&[route, verdict, upstream]).inc();
     }
 }
 
@@ -304,6 +321,7 @@ mod tests {
         let metrics = Metrics::new();
         metrics.authn.count("expired");
         metrics.refused.count("dot_segment");
+        metrics.observed.count("/old/", "expired", "served");
         metrics.headers_dropped.inc_by(4);
         metrics.token_cache_hits.inc();
         metrics.token_cache_misses.inc_by(2);
@@ -318,6 +336,7 @@ mod tests {
         for line in [
             r#"passgate_authn_total{outcome="expired"} 1"#,
             r#"passgate_refused_total{reason="dot_segment"} 1"#,
+            r#"passgate_observed_total{route="/old/",upstream="served",verdict="expired"} 1"#,
             "passgate_headers_dropped_total 4",
             r#"passgate_token_cache_total{result="hit"} 1"#,
             r#"passgate_token_cache_total{result="miss"} 2"#,

@@ -102,6 +102,29 @@ fn tls_files_are_part_of_the_configuration_and_read_before_anything_is_bound() {
     assert!(!directory.path().join("data").exists(), "nothing was made");
 }
 
+#[tokio::test]
+async fn each_route_that_observes_is_warned_of_by_check_and_at_the_start() {
+    let port = free_port();
+    let routes = "  - { match: { path: /old/ }, upstream: app, mode: observe }\n  \
+                    - { match: { host: a.example }, upstream: app, mode: observe }\n  \
+                    - { match: { path: / }, upstream: app }\n";
+    let yaml = configuration(port).replace("  - { match: { path: / }, upstream: app }\n", routes);
+    let directory = directory_with(&yaml);
+    let checked = run(&directory, &["check"], "");
+    assert_eq!(checked.status.code(), Some(0), "{}", stderr(&checked));
+    let mut serving = Serving::start(directory.path(), port).await;
+    serving.signal("TERM");
+    serving.child.wait().unwrap();
+    let log = std::fs::read_to_string(directory.path().join("log")).unwrap();
+    for text in [stderr(&checked), log] {
+        for route in ["/old/", "a.example/"] {
+            let warning = format!("route {route}: it observes: nothing is refused on it, so it protects nothing");
+            assert!(text.contains(&warning), "{warning}: {text}");
+        }
+        assert_eq!(text.matches("protects nothing").count(), 2, "{text}");
+    }
+}
+
 #[test]
 fn a_command_that_cannot_be_carried_out_is_64_and_changes_nothing() {
     let directory = directory_with(&configuration(free_port()));

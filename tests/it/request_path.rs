@@ -6,6 +6,7 @@ mod connections;
 mod cors;
 mod forwarding;
 mod observability;
+mod observe;
 mod routing;
 mod tls;
 mod upstreams;

@@ -149,6 +149,8 @@ fn each_mistake_in_upstreams_and_routes_is_told_apart() {
         ("{ upstream: app, set_headers: { X-A: \"a\\nb\" } }", "2:47", "visible ASCII"),
         ("{ upstream: app, set_headers: { X-A: a, x-a: b } }", "2:55", "here already"),
         ("{ upstream: app, forward_authorization: true, set_headers: { Authorization: a } }", "2:50", "one of the two"),
+        ("{ upstream: app, mode: watch }", "2:33", "one of `enforce`, `observe`"),
+        ("{ upstream: app, mode: observe, set_headers: { Authorization: a } }", "2:33", "one of the two"),
         ("{ upstream: app, timeouts: { idle: 5s } }", "2:39", "known here: connect, read, write"),
     ];
     for (route, place, part) in routes {
@@ -186,6 +188,8 @@ fn what_is_likely_not_meant_is_warned_of() {
         "route /b: nothing reaches it: the earlier",
     );
     warning(&routes("{ upstream: app, cors: handle }"), "nothing to handle");
+    warning(&routes("{ upstream: app, mode: observe, match: { path: /b } }"), "test.yaml:2: route /b: it observes");
+    warning(&routes("{ upstream: app, mode: observe, cors: handle }"), "leaves CORS to its upstream");
     let convert = "clients: { a: { grants: [convert_token] } }\n";
     let provider = "providers: { google-oauth2: { client_id: a } }\n";
     warning(&with(convert), "clients: without `providers` the grant convert_token is of no use to: a");
