@@ -1,6 +1,9 @@
-//! Passwords: argon2id on threads of its own behind a bounded queue, and what a new password must be.
+//! Passwords: argon2id on threads of its own behind a bounded queue, hashes from elsewhere, and what a new password must
+//! be.
 
 mod hash;
+mod imported;
+mod phc;
 mod pool;
 pub mod policy;
 
@@ -13,10 +16,15 @@ use std::{
 };
 
 use argon2::Params;
-use zeroize::Zeroizing;
 
 pub use self::hash::Unusable;
-use self::{hash::Memory, pool::Pool};
+#[cfg(test)]
+pub(crate) use self::imported::tests::vectors;
+use self::{
+    hash::{Memory, Stored},
+    imported::Imported,
+    pool::Pool,
+};
 use crate::secret::Secret;
 
 /// Cost and concurrency of hashing.
@@ -57,10 +65,20 @@ pub enum Verified {
     No,
     /// It is the one.
     Yes,
-    /// It is the one, but hashed at another cost than today's: hash it again.
+    /// It is the one, but hashed otherwise than we hash today: hash it again.
     Outdated,
     /// The stored hash is none that we can verify, so no password is the one. As much work was done.
     Unusable(Unusable),
+}
+
+/// Whether a hash that Django made, of a password or of a client secret, can be verified here, and why not. Computes
+/// nothing.
+///
+/// # Errors
+///
+/// [`Unusable::NoPassword`] is no flaw: the account has no password, and is to be kept without a hash.
+pub fn check_imported(hash: &str) -> Result<(), Unusable> {
+    Imported::parse(hash).map(drop)
 }
 
 /// Hashes and verifies.
@@ -74,7 +92,7 @@ impl Hasher {
     /// Starts the threads; they end when it is dropped.
     pub fn new(settings: Settings) -> Result<Self, SetupError> {
         let today =
-            hash::params(settings.memory_kib, settings.iterations, settings.parallelism).map_err(SetupError::Cost)?;
+            phc::params(settings.memory_kib, settings.iterations, settings.parallelism).map_err(SetupError::Cost)?;
         let pool = Pool::start(settings.max_concurrent, settings.queue)?;
         Ok(Self { pool, today, computed: Arc::default() })
     }
@@ -86,21 +104,44 @@ impl Hasher {
     /// [`Busy`]; also when there is no memory for a hash, which is logged.
     pub async fn hash(&self, password: Secret) -> Result<String, Busy> {
         let today = self.today.clone();
-        let made = self.compute(move |memory| hash::create(&hash::normalise(&password), &today, memory)).await?;
+        let create = move |memory: &mut Memory| phc::create(hash::normalise(&password).as_bytes(), &today, memory);
+        let made = self.compute(create).await?;
         made.map_err(|error| {
             tracing::error!(%error, "a password cannot be hashed");
             Busy
         })
     }
 
-    /// Checks a password against a PHC string; without one, does the same work in vain. A password too long to
-    /// be anybody's is refused unread, at the same cost. A hash of other costs than today's takes what it takes,
-    /// until its owner signs in and it is renewed.
+    /// Checks a password against a stored hash; without one, does the work of one of today's in vain. A password too
+    /// long to be anybody's is refused unread, at the same cost. A hash of other costs than today's, or made
+    /// elsewhere, takes what it takes, until its owner signs in and it is renewed: until then the time of a refusal
+    /// tells that there is such an account.
     pub async fn verify(&self, password: Secret, hash: Option<String>) -> Result<Verified, Busy> {
         let (password, hash) =
             if policy::is_too_long(&password) { (Secret::new(String::new()), None) } else { (password, hash) };
         let today = self.today.clone();
-        self.compute(move |memory| verify(&hash::normalise(&password), hash.as_deref(), &today, memory)).await
+        self.compute(move |memory| verify(&password, hash.as_deref(), &today, memory)).await
+    }
+
+    /// Checks the secret of a client against the hash that Django made of it. Unlike a password it may be of any length,
+    /// and a hash that cannot be verified costs nothing: ids of clients are no secret. One that fits is
+    /// [`Verified::Outdated`].
+    pub async fn verify_client_secret(&self, secret: Secret, hash: &str) -> Result<Verified, Busy> {
+        let hash = match Imported::parse(hash) {
+            Ok(hash) => hash,
+            Err(error) => return Ok(Verified::Unusable(error)),
+        };
+        let today = self.today.clone();
+        let fits = self.compute(move |memory| {
+            let fits = hash.fits(&secret, memory);
+            memory.shrink(&today);
+            fits
+        });
+        Ok(match fits.await? {
+            Ok(true) => Verified::Outdated,
+            Ok(false) => Verified::No,
+            Err(error) => Verified::Unusable(error),
+        })
     }
 
     /// Everything wrong with a new password, in the words of the HTTP contract; empty when it will do. `own` are
@@ -140,10 +181,10 @@ impl Hasher {
 }
 
 /// One hash of work, whatever comes of it.
-fn verify(text: &Zeroizing<String>, hash: Option<&str>, today: &Params, memory: &mut Memory) -> Verified {
+fn verify(password: &Secret, hash: Option<&str>, today: &Params, memory: &mut Memory) -> Verified {
     let found = hash.map(|hash| {
-        let stored = hash::Stored::parse(hash, today)?;
-        let fits = stored.fits(text, memory);
+        let stored = Stored::parse(hash, today)?;
+        let fits = stored.fits(password, memory);
         memory.shrink(today);
         Ok((fits?, stored.is_outdated(today)))
     });
@@ -152,18 +193,18 @@ fn verify(text: &Zeroizing<String>, hash: Option<&str>, today: &Params, memory: 
         Some(Ok((true, false))) => Verified::Yes,
         Some(Ok((true, true))) => Verified::Outdated,
         Some(Err(error)) => {
-            in_vain(text, today, memory);
+            in_vain(password, today, memory);
             Verified::Unusable(error)
         }
         None => {
-            in_vain(text, today, memory);
+            in_vain(password, today, memory);
             Verified::No
         }
     }
 }
 
-fn in_vain(text: &str, today: &Params, memory: &mut Memory) {
-    if let Err(error) = hash::in_vain(text, today, memory) {
+fn in_vain(password: &Secret, today: &Params, memory: &mut Memory) {
+    if let Err(error) = phc::in_vain(hash::normalise(password).as_bytes(), today, memory) {
         tracing::error!(%error, "work in vain was not done");
     }
 }
@@ -216,6 +257,8 @@ mod tests {
         let hasher = hasher();
         let good = hasher.hash(Secret::from("tea for two")).await.unwrap();
         let absurd = "$argon2id$v=19$m=4194304,t=1000,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
+        let costly = "pbkdf2_sha1$4000000000$salt$5yHwq1Ak64dJg1OIhbSSrZRmcCE=";
+        let imported = "pbkdf2_sha256$1000$DR3Oi9eIENyi94ApZsJTBD$EvdaGo6+EmpnxXnVyr/+x3Hnzb3Hrip7LbsBBpsgdso=";
         let foreign = "$scrypt$ln=1,r=1,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
         let long = "x".repeat(1_000_000);
         for (password, hash, found) in [
@@ -226,7 +269,10 @@ mod tests {
             ("", Some(good.as_str()), Verified::No),
             ("tea for two", Some(absurd), Verified::Unusable(Unusable::Cost)),
             ("tea for two", Some(foreign), Verified::Unusable(Unusable::Unknown)),
-            ("tea for two", Some("!"), Verified::Unusable(Unusable::Malformed)),
+            ("tea for two", Some("!"), Verified::Unusable(Unusable::NoPassword)),
+            ("tea for two", Some(costly), Verified::Unusable(Unusable::Cost)),
+            ("tea for two", Some(imported), Verified::Outdated),
+            ("tea for three", Some(imported), Verified::No),
         ] {
             let before = hasher.computed();
             assert_eq!(hasher.verify(Secret::from(password), hash.map(str::to_owned)).await, Ok(found), "{hash:?}");

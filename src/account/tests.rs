@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     clock::Timestamp,
     model::{ClientId, Scope, SessionId},
-    password,
+    password::{self, vectors},
     session::Rules,
     store::{AccountStore, ChangeStore, SessionStore, testing::TestStore},
 };
@@ -295,6 +295,36 @@ async fn an_outdated_hash_is_replaced_at_sign_in_and_no_epoch_moves() {
     let before = today.hasher.computed();
     today.sign_in("ann@example.com", PASSWORD).await.unwrap();
     assert_eq!(today.hasher.computed() - before, 1, "renewed once");
+}
+
+#[tokio::test]
+async fn a_hash_that_django_made_is_replaced_by_ours_at_the_first_sign_in() {
+    let bench = bench().await;
+    let account = bench.sign_up(ann()).await.unwrap();
+    for (password, hash) in
+        vectors::VECTORS.iter().flat_map(|(password, hashes)| hashes.iter().map(|hash| (*password, *hash)))
+    {
+        bench.accounts.change(account.id, AccountChange::Password(hash.to_owned())).await.unwrap();
+        assert_eq!(bench.failure("ann@example.com", "wrong").await, SignInFailure::Password, "{hash}");
+        assert_eq!(bench.kept("ann@example.com").await.password_hash.as_deref(), Some(hash));
+
+        let signed_in = bench.sign_in("ann@example.com", password).await.unwrap();
+        let kept = bench.kept("ann@example.com").await;
+        assert_eq!(kept.account, signed_in, "no epoch moves");
+        assert!(kept.password_hash.unwrap().starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{hash}");
+        assert!(bench.sign_in("ann@example.com", password).await.is_ok(), "{hash}");
+    }
+}
+
+#[tokio::test]
+async fn a_password_from_django_has_one_spelling_until_its_owner_signs_in() {
+    let bench = bench().await;
+    let account = bench.sign_up(ann()).await.unwrap();
+    let (_, hashes) = vectors::VECTORS.iter().find(|(password, _)| *password == vectors::COMPOSED).unwrap();
+    bench.accounts.change(account.id, AccountChange::Password(hashes[0].to_owned())).await.unwrap();
+    assert_eq!(bench.failure("ann@example.com", vectors::DECOMPOSED).await, SignInFailure::Password);
+    assert!(bench.sign_in("ann@example.com", vectors::COMPOSED).await.is_ok());
+    assert!(bench.sign_in("ann@example.com", vectors::DECOMPOSED).await.is_ok());
 }
 
 #[tokio::test]

@@ -1,25 +1,20 @@
-//! Password hashes as they are stored: PHC strings, told apart by their id.
+//! Password hashes as they are stored: PHC strings of our own, and what an import brought.
 //!
-//! New hashes are argon2id (RFC 9106). Hashes of other kinds, as an import may bring them, get an arm in
-//! [`Stored::parse`] and are reported as outdated once they have verified.
+//! New hashes are argon2id (RFC 9106). What another system made is reported as outdated once it has verified, and
+//! so replaced at its owner's first sign-in.
 
-use argon2::{
-    Algorithm, Argon2, Block, Params, PasswordHash, Version,
-    password_hash::phc::{Output, ParamsString, Salt},
-};
+use argon2::{Block, Params};
 use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
 
+use super::{imported::Imported, phc::Phc};
 use crate::secret::Secret;
 
-/// Highest costs that a stored hash may ask of us, where today's settings are not higher still: more is no
+/// Highest costs that a PHC string may ask of us, where today's settings are not higher still: more is no
 /// hash that we made, but one that was imported to tie us up.
 const MAX_MEMORY_KIB: u32 = 1024 * 1024;
 const MAX_ITERATIONS: u32 = 20;
 const MAX_PARALLELISM: u32 = 16;
-
-/// Length of the hashes we make, bytes.
-const OUTPUT_LEN: usize = 32;
 
 /// The memory that a thread hashes in, kept from one hash to the next.
 #[derive(Default)]
@@ -30,6 +25,16 @@ pub(super) struct Memory {
 }
 
 impl Memory {
+    /// At least `count` blocks.
+    pub(super) fn blocks(&mut self, count: usize) -> Result<&mut [Block], Unusable> {
+        if let Some(missing) = count.checked_sub(self.blocks.len()) {
+            // Refused rather than aborted when an imported hash asks for more than the machine has.
+            self.blocks.try_reserve_exact(missing).map_err(|_| Unusable::Memory)?;
+            self.blocks.resize(count, Block::new());
+        }
+        Ok(&mut self.blocks)
+    }
+
     /// Gives back what hashes at today's cost do not need.
     pub(super) fn shrink(&mut self, today: &Params) {
         if self.blocks.len() > today.block_count() {
@@ -39,7 +44,7 @@ impl Memory {
     }
 }
 
-/// The text that is hashed: NFKC, so that a password is the same from every keyboard.
+/// The text that we hash: NFKC, so that a password is the same from every keyboard.
 pub(super) fn normalise(password: &Secret) -> Zeroizing<String> {
     // Grown in one step: a string that grows leaves copies behind.
     let length = password.expose().nfkc().map(char::len_utf8).sum();
@@ -51,8 +56,8 @@ pub(super) fn normalise(password: &Secret) -> Zeroizing<String> {
 /// A stored hash that cannot be verified. Never shows the hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unusable {
-    /// Not a PHC string, or one without salt or output.
-    #[error("it is not a whole PHC string")]
+    /// Not a whole hash of the kind that it says it is.
+    #[error("it is not a whole hash")]
     Malformed,
     /// Of an algorithm, or a version of one, that we do not know.
     #[error("its algorithm is unknown")]
@@ -63,6 +68,9 @@ pub enum Unusable {
     /// There is not enough memory for it.
     #[error("it takes more memory than there is")]
     Memory,
+    /// It says that there is no password, as Django does with a `!`.
+    #[error("it stands for no password")]
+    NoPassword,
 }
 
 impl From<argon2::Error> for Unusable {
@@ -75,122 +83,76 @@ impl From<argon2::Error> for Unusable {
 }
 
 /// A stored hash, understood.
-pub(super) struct Stored {
-    argon2: Argon2<'static>,
-    algorithm: Algorithm,
-    version: Version,
-    salt: Salt,
-    output: Output,
+pub(super) enum Stored {
+    /// Of the kind that we make.
+    Own(Phc),
+    /// Made elsewhere.
+    Imported(Imported),
 }
 
 impl Stored {
-    /// Reads a PHC string, refusing costs above the caps or `today`'s, whichever is higher.
+    /// Reads a hash, refusing costs above the caps; for our own kind `today`'s are the caps where they are higher.
     pub(super) fn parse(text: &str, today: &Params) -> Result<Self, Unusable> {
-        let phc = PasswordHash::new(text).map_err(|_| Unusable::Malformed)?;
-        match phc.algorithm.as_str() {
-            id @ ("argon2id" | "argon2i" | "argon2d") => Self::argon2(id, &phc, today),
-            _ => Err(Unusable::Unknown),
+        if !text.starts_with('$') {
+            return Imported::parse(text).map(Self::Imported);
         }
-    }
-
-    fn argon2(id: &str, phc: &PasswordHash, today: &Params) -> Result<Self, Unusable> {
-        let algorithm = Algorithm::new(id).map_err(|_| Unusable::Unknown)?;
-        // Strings without `v` are from before there was a second version.
-        let version = match phc.version {
-            Some(number) => Version::try_from(number).map_err(|_| Unusable::Unknown)?,
-            None => Version::V0x10,
+        let affordable = |params: &Params| {
+            params.m_cost() <= MAX_MEMORY_KIB.max(today.m_cost())
+                && params.t_cost() <= MAX_ITERATIONS.max(today.t_cost())
+                && params.p_cost() <= MAX_PARALLELISM.max(today.p_cost())
         };
-        let params = Params::try_from(phc).map_err(|_| Unusable::Malformed)?;
-        if params.m_cost() > MAX_MEMORY_KIB.max(today.m_cost())
-            || params.t_cost() > MAX_ITERATIONS.max(today.t_cost())
-            || params.p_cost() > MAX_PARALLELISM.max(today.p_cost())
-        {
-            return Err(Unusable::Cost);
-        }
-        let salt = phc.salt.ok_or(Unusable::Malformed)?;
-        let output = phc.hash.ok_or(Unusable::Malformed)?;
-        Ok(Self { argon2: Argon2::new(algorithm, version, params), algorithm, version, salt, output })
+        Phc::parse(text, affordable).map(Self::Own)
     }
 
-    /// Whether `text` is the password. Compares in constant time.
-    pub(super) fn fits(&self, text: &str, memory: &mut Memory) -> Result<bool, Unusable> {
-        let mut bytes = Zeroizing::new([0; Output::MAX_LENGTH]);
-        let out = bytes.get_mut(..self.output.len()).ok_or(Unusable::Malformed)?;
-        compute(&self.argon2, text, &self.salt, out, memory)?;
-        Ok(Output::new(out).is_ok_and(|output| output == self.output))
+    /// Whether `password` is the one.
+    pub(super) fn fits(&self, password: &Secret, memory: &mut Memory) -> Result<bool, Unusable> {
+        match self {
+            Self::Own(phc) => phc.fits(normalise(password).as_bytes(), memory),
+            Self::Imported(imported) => imported.fits(password, memory),
+        }
     }
 
     /// Whether it was made otherwise than we make hashes now.
     pub(super) fn is_outdated(&self, today: &Params) -> bool {
-        let params = self.argon2.params();
-        self.algorithm != Algorithm::Argon2id
-            || self.version != Version::V0x13
-            || self.output.len() != OUTPUT_LEN
-            || (params.m_cost(), params.t_cost(), params.p_cost()) != (today.m_cost(), today.t_cost(), today.p_cost())
+        match self {
+            Self::Own(phc) => phc.is_outdated(today),
+            Self::Imported(_) => true,
+        }
     }
-}
-
-/// Costs for new hashes.
-pub(super) fn params(memory_kib: u32, iterations: u32, parallelism: u32) -> argon2::Result<Params> {
-    Params::new(memory_kib, iterations, parallelism, Some(OUTPUT_LEN))
-}
-
-/// A new hash under a fresh salt.
-pub(super) fn create(text: &str, today: &Params, memory: &mut Memory) -> Result<String, Unusable> {
-    let salt = Salt::generate();
-    let mut out = Zeroizing::new([0; OUTPUT_LEN]);
-    compute(&Argon2::new(Algorithm::Argon2id, Version::V0x13, today.clone()), text, &salt, out.as_mut(), memory)?;
-    let phc = PasswordHash {
-        algorithm: Algorithm::Argon2id.ident(),
-        version: Some(Version::V0x13.into()),
-        params: ParamsString::try_from(today).map_err(|_| Unusable::Malformed)?,
-        salt: Some(salt),
-        hash: Some(Output::new(out.as_ref()).map_err(|_| Unusable::Malformed)?),
-    };
-    Ok(phc.to_string())
-}
-
-/// The work of one hash at today's cost, for nothing.
-pub(super) fn in_vain(text: &str, today: &Params, memory: &mut Memory) -> Result<(), Unusable> {
-    let mut out = Zeroizing::new([0; OUTPUT_LEN]);
-    compute(&Argon2::new(Algorithm::Argon2id, Version::V0x13, today.clone()), text, &[0; 16], out.as_mut(), memory)
-}
-
-fn compute(argon2: &Argon2<'_>, text: &str, salt: &[u8], out: &mut [u8], memory: &mut Memory) -> Result<(), Unusable> {
-    let blocks = &mut memory.blocks;
-    if let Some(missing) = argon2.params().block_count().checked_sub(blocks.len()) {
-        // Refused rather than aborted when an imported hash asks for more than the machine has.
-        blocks.try_reserve_exact(missing).map_err(|_| Unusable::Memory)?;
-        blocks.resize(blocks.len() + missing, Block::new());
-    }
-    argon2.hash_password_into_with_memory(text.as_bytes(), salt, out, blocks)?;
-    memory.computed += 1;
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::password::phc::{create, params};
 
     fn today() -> Params {
         params(64, 1, 1).unwrap()
     }
 
+    fn make(password: &str, costs: &Params, memory: &mut Memory) -> String {
+        create(normalise(&Secret::from(password)).as_bytes(), costs, memory).unwrap()
+    }
+
+    fn fits(stored: &Stored, password: &str, memory: &mut Memory) -> Result<bool, Unusable> {
+        stored.fits(&Secret::from(password), memory)
+    }
+
     #[test]
     fn a_hash_is_a_phc_string_that_fits_its_password_alone() {
         let mut memory = Memory::default();
-        let text = create("tea for two", &today(), &mut memory).unwrap();
+        let text = make("tea for two", &today(), &mut memory);
         assert!(text.starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{text}");
         let stored = Stored::parse(&text, &today()).unwrap();
-        assert_eq!(stored.fits("tea for two", &mut memory), Ok(true));
-        assert_eq!(stored.fits("tea for twO", &mut memory), Ok(false));
+        assert_eq!(fits(&stored, "tea for two", &mut memory), Ok(true));
+        assert_eq!(fits(&stored, "tea for twO", &mut memory), Ok(false));
         assert!(!stored.is_outdated(&today()));
     }
 
     #[test]
     fn every_hash_has_a_salt_of_its_own() {
         let mut memory = Memory::default();
-        let mut make = || create("tea for two", &today(), &mut memory).unwrap();
+        let mut make = || make("tea for two", &today(), &mut memory);
         assert_ne!(make(), make());
     }
 
@@ -198,10 +160,10 @@ mod tests {
     fn memory_left_by_a_larger_hash_changes_nothing() {
         let mut memory = Memory::default();
         let large = params(256, 2, 2).unwrap();
-        let before = create("tea for two", &large, &mut memory).unwrap();
-        let after = create("tea for two", &today(), &mut memory).unwrap();
+        let before = make("tea for two", &large, &mut memory);
+        let after = make("tea for two", &today(), &mut memory);
         let verify = |text: &str, memory: &mut Memory| {
-            Stored::parse(text, &today()).unwrap().fits("tea for two", memory).unwrap()
+            fits(&Stored::parse(text, &today()).unwrap(), "tea for two", memory).unwrap()
         };
         assert!(verify(&before, &mut memory));
         assert!(memory.blocks.len() >= 256);
@@ -220,7 +182,7 @@ mod tests {
             "$argon2i$m=256,t=2,p=1$c29tZXNhbHQ$/U3YPXYsSb3q9XxHvc0MLxur+GP960kN9j7emXX8zwY",
         ] {
             let stored = Stored::parse(text, &today()).unwrap();
-            assert_eq!(stored.fits("password", &mut Memory::default()), Ok(true), "{text}");
+            assert_eq!(fits(&stored, "password", &mut Memory::default()), Ok(true), "{text}");
             assert!(stored.is_outdated(&today()));
         }
     }
@@ -244,7 +206,7 @@ mod tests {
         for (text, why) in [
             ("", Unusable::Malformed),
             ("plain text", Unusable::Malformed),
-            ("!", Unusable::Malformed),
+            ("!", Unusable::NoPassword),
             ("$argon2id$v=19$m=64,t=1,p=1", Unusable::Malformed),
             ("$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHQ", Unusable::Malformed),
             (

@@ -23,6 +23,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("jsonwebtoken", &["provider"]),
     ("reqwest", &["provider"]),
     ("argon2", &["password"]),
+    ("bcrypt", &["password"]),
+    ("scrypt", &["password"]),
     ("zxcvbn", &["password"]),
     ("sqlx", &["store"]),
     ("granit_parser", &["config"]),
