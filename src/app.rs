@@ -216,9 +216,9 @@ impl App {
         let accounts =
             Arc::new(Accounts::new(Arc::clone(&store), Arc::clone(&hasher), settings.accounts, clock.clone()));
         let client_secrets = ClientSecrets::new(&master);
-        let clients =
-            Registry::new(&settings.clients, Arc::new(move |secret| client_secrets.mac(&Secret::from(secret))));
-        clients.reload(&*store).await?;
+        let client_secret_mac = Arc::new(move |secret: &str| client_secrets.mac(&Secret::from(secret)));
+        let clients = Registry::new(&settings.clients, client_secret_mac, Arc::clone(&hasher), Arc::clone(&store));
+        clients.reload().await?;
         let oauth = Arc::new(OAuth {
             clients,
             accounts: Arc::clone(&accounts),

@@ -58,7 +58,7 @@ impl<T: AccountStore + LinkStore + SessionStore + ClientStore + KeyStore + Chang
 pub struct Credentials {
     /// The account.
     pub account: Account,
-    /// PHC string; absent when the account has no usable password.
+    /// PHC string, or a hash as Django makes them; absent when the account has no usable password.
     pub password_hash: Option<String>,
 }
 
@@ -69,7 +69,7 @@ pub struct Enrolment {
     pub account: Account,
     /// The canonical form of `account.email`.
     pub email_key: Option<String>,
-    /// PHC string; absent when it is not to sign in with a password.
+    /// PHC string, or a hash as Django makes them; absent when it is not to sign in with a password.
     pub password_hash: Option<String>,
     /// The identity at a provider that it came by.
     pub link: Option<LinkKey>,
@@ -372,13 +372,22 @@ pub trait SessionStore {
     async fn sweep_expired(&self, rules: &Rules, limit: u32) -> Result<u64, StoreError>;
 }
 
+/// What is kept of a client's secret.
+#[derive(Clone, PartialEq, Eq)]
+pub enum StoredSecret {
+    /// HMAC-SHA-256 under the derived key.
+    Mac([u8; 32]),
+    /// A hash as Django makes them, until the client has shown the secret once.
+    Imported(String),
+}
+
 /// A client kept in the store, beside those of the configuration.
 #[derive(Clone)]
 pub struct StoredClient {
     /// `client_id`.
     pub id: ClientId,
-    /// HMAC-SHA-256 of the secret under the derived key; absent for a public client.
-    pub secret_mac: Option<[u8; 32]>,
+    /// Absent for a public client.
+    pub secret: Option<StoredSecret>,
     /// Names of the grants it may use.
     pub grants: Vec<String>,
     /// What it may ask for.
@@ -393,6 +402,10 @@ pub trait ClientStore {
 
     /// All of them, in the order of their ids.
     async fn clients(&self) -> Result<Vec<StoredClient>, StoreError>;
+
+    /// Replaces the imported hash of a client's secret by the MAC of the same secret and logs it, in one step, if the
+    /// hash still is `current`; false when it is not.
+    async fn replace_secret_hash(&self, id: &ClientId, current: &str, mac: &[u8; 32]) -> Result<bool, StoreError>;
 }
 
 /// A signing key as kept: the private half sealed.

@@ -131,7 +131,7 @@ async fn convert(State(api): State<Arc<Api>>, caller: Caller, body: Body) -> Res
         return Err(oauth::Error::UnsupportedGrantType.into());
     }
     let credentials = Credentials { basic: Basic::Absent, id: Some(client_id.expose().to_owned()), secret };
-    let client = api.oauth.clients.authenticate(&credentials)?;
+    let client = api.oauth.clients.authenticate(&credentials).await?;
 
     let presented = Presented { token: &token, kind: Kind::Unsaid, nonce: nonce.as_ref().map(Secret::expose) };
     let scope = client.scopes.clone();

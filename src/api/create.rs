@@ -21,7 +21,7 @@ use super::{
     endpoint::{Endpoint, operations},
     error::Error,
     guard::Access,
-    openapi::refusals::{Forbidden, InvalidClient, Throttled, WrongFieldsOrClient},
+    openapi::refusals::{ClientUnavailable, Forbidden, InvalidClient, Throttled, WrongFieldsOrClient},
     token,
 };
 use crate::{
@@ -56,6 +56,7 @@ pub(super) fn endpoint() -> Endpoint {
         (status = 401, response = InvalidClient),
         (status = 403, response = Forbidden),
         (status = 429, response = Throttled),
+        (status = 503, response = ClientUnavailable),
     ),
 )]
 async fn create(
@@ -66,7 +67,7 @@ async fn create(
 ) -> Result<Response, Error> {
     api.oauth.admit(Event::SignUp, &caller).await?;
     let mut fields = body.fields()?;
-    let client = first_client(&api, &headers, &mut fields)?;
+    let client = first_client(&api, &headers, &mut fields).await?;
     let failed = |_: &Error| caller.sign_up_failed();
     let registration = registration(&api, Sent::take(&mut fields)).await.inspect_err(failed)?;
 
@@ -97,17 +98,21 @@ async fn create(
 
 /// The client that the new account is signed in with. One that the body names has to prove itself before anything
 /// is made; Basic that proves none may be meant for somebody before us, and counts as absent.
-fn first_client(api: &Api, headers: &HeaderMap, fields: &mut Fields) -> Result<Option<Arc<Client>>, oauth::Error> {
+async fn first_client(
+    api: &Api,
+    headers: &HeaderMap,
+    fields: &mut Fields,
+) -> Result<Option<Arc<Client>>, oauth::Error> {
     if !api.settings.accounts.sign_in_after_registration {
         return Ok(None);
     }
     let credentials = token::credentials(headers, fields)?;
     let named = credentials.id.is_some() || credentials.secret.is_some();
-    match api.oauth.clients.authenticate(&credentials) {
+    match api.oauth.clients.authenticate(&credentials).await {
         Ok(client) if client.may_use(Grant::Password) => Ok(Some(client)),
         Ok(_) => Err(oauth::Error::UnauthorizedClient),
-        Err(error) if named => Err(error),
-        Err(_) => Ok(api.oauth.clients.first_configured(Grant::Password)),
+        Err(oauth::Error::InvalidClient { .. }) if !named => Ok(api.oauth.clients.first_configured(Grant::Password)),
+        Err(error) => Err(error),
     }
 }
 

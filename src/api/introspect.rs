@@ -131,7 +131,7 @@ async fn introspect(State(api): State<Arc<Api>>, headers: HeaderMap, body: Body)
     let mut fields = token::oauth_fields(body)?;
     let credentials = token::credentials(&headers, &mut fields)?;
     let used_basic = credentials.used_basic();
-    let client = api.oauth.clients.authenticate(&credentials)?;
+    let client = api.oauth.clients.authenticate(&credentials).await?;
     if client.is_public() {
         // It proves nothing, so anybody could ask in its name (section 2.1).
         return Err(oauth::Error::InvalidClient { used_basic }.into());

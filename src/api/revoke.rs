@@ -63,7 +63,7 @@ async fn revoke(
     body: Body,
 ) -> Result<StatusCode, Error> {
     let mut fields = token::oauth_fields(body)?;
-    let client = api.oauth.clients.authenticate(&token::credentials(&headers, &mut fields)?)?;
+    let client = api.oauth.clients.authenticate(&token::credentials(&headers, &mut fields)?).await?;
     let token = parameter(&mut fields, "token")?
         .ok_or_else(|| oauth::Error::InvalidRequest(Some("Missing token parameter.".into())))?;
 

@@ -85,7 +85,7 @@ impl Upkeep {
     async fn reload_clients(self) {
         let mut changed = self.changes.clients_changed();
         while changed.changed().await.is_ok() {
-            while let Err(error) = self.oauth.clients.reload(&*self.store).await {
+            while let Err(error) = self.oauth.clients.reload().await {
                 tracing::error!(%error, "the clients cannot be read; trying again");
                 tokio::time::sleep(RETRY_PAUSE).await;
             }

@@ -14,7 +14,7 @@ use crate::{
     model::{ClientId, Scope},
     oauth::client::{Grant, Settings},
     secret::Secret,
-    store::{Store, StoredClient},
+    store::{Store, StoredClient, StoredSecret},
 };
 
 /// Longest `client_id` that the endpoints read.
@@ -136,7 +136,8 @@ async fn create(
             grants.push(name.to_owned());
         }
     }
-    let client = StoredClient { id, secret_mac: secret.as_ref().map(|secret| mac(secret.expose())), grants, scopes };
+    let kept = secret.as_ref().map(|secret| StoredSecret::Mac(mac(secret.expose())));
+    let client = StoredClient { id, secret: kept, grants, scopes };
     ensure!(
         store.insert_client(&client).await?,
         "the store has a client {} already; choose another id (`passgate client list` shows them)",
@@ -181,7 +182,7 @@ fn list(stored: &[StoredClient], configured: &[Settings], out: &mut impl Write) 
     rows.extend(stored.iter().map(|client| {
         let hidden = configured.iter().any(|other| other.id == client.id);
         let from = if hidden { "store (hidden by the configuration)" } else { "store" };
-        row(&client.id, client.secret_mac.is_some(), &client.grants.join(" "), &client.scopes, from)
+        row(&client.id, client.secret.is_some(), &client.grants.join(" "), &client.scopes, from)
     }));
     if rows.len() == 1 {
         writeln!(out, "There are no clients. `passgate client create ID` makes one.")?;
@@ -248,7 +249,7 @@ mod tests {
         assert!(told.starts_with("client_id: batch\n"));
         assert_eq!(secret.len(), 43);
         let kept = store.clients().await.unwrap().remove(0);
-        assert_eq!(kept.secret_mac, Some(mac(secret)));
+        assert!(kept.secret == Some(StoredSecret::Mac(mac(secret))));
         assert_eq!(kept.grants, ["password", "refresh_token"]);
         assert_eq!(kept.scopes.to_string(), "read write");
         assert!(!run_line(&store, &[], "client list", "").await.unwrap().contains(secret));
@@ -264,7 +265,7 @@ mod tests {
             "client create mobile --public --grant refresh_token --grant convert_token,refresh_token --scope read";
         assert_eq!(run_line(&store, &[], line, "").await.unwrap(), "client_id: mobile\n");
         let kept = store.clients().await.unwrap().remove(0);
-        assert_eq!(kept.secret_mac, None);
+        assert!(kept.secret.is_none());
         assert_eq!(kept.grants, ["refresh_token", "convert_token"]);
         assert_eq!(kept.scopes.to_string(), "read");
     }
@@ -275,7 +276,8 @@ mod tests {
         let line = "client create batch --secret-stdin";
         let told = run_line(&store, &[], line, "a secret of some length").await.unwrap();
         assert_eq!(told, "client_id: batch\n");
-        assert_eq!(store.clients().await.unwrap()[0].secret_mac, Some(mac("a secret of some length")));
+        let kept = store.clients().await.unwrap().remove(0);
+        assert!(kept.secret == Some(StoredSecret::Mac(mac("a secret of some length"))));
 
         let told = run_line(&store, &[], "client create weak --secret-stdin", "short").await.unwrap();
         assert!(told.contains("The secret is short") && !told.contains("short\n"), "{told}");

@@ -40,7 +40,7 @@ pub enum Error {
     /// See [`Throttled`].
     #[error(transparent)]
     Throttled(#[from] Throttled),
-    /// See [`Busy`].
+    /// See [`Busy`]: a password, or the secret of a client that was imported.
     #[error(transparent)]
     Busy(#[from] Busy),
     /// See [`StoreError`].

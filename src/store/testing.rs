@@ -131,6 +131,7 @@ delegate! {
     ClientStore {
         fn insert_client(&self, client: &StoredClient) -> Result<bool, StoreError>;
         fn clients(&self) -> Result<Vec<StoredClient>, StoreError>;
+        fn replace_secret_hash(&self, id: &ClientId, current: &str, mac: &[u8; 32]) -> Result<bool, StoreError>;
     }
     KeyStore {
         fn keys(&self) -> Result<Vec<StoredKey>, StoreError>;

@@ -5,6 +5,7 @@ mod client;
 mod convert_token;
 mod create;
 mod current_user;
+mod imported;
 mod introspect;
 mod invalidate;
 mod links;

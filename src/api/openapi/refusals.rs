@@ -81,6 +81,8 @@ refusals! {
     Unavailable: Detail, RETRY_AFTER;
     /// No tokens can be had for now; try again.
     OAuthUnavailable: OAuthError, RETRY_AFTER;
+    /// Nothing can be said for now, of the client or at all; try again.
+    ClientUnavailable: OAuthError | Detail, RETRY_AFTER;
     /// Nothing can be said for now, by us or by the provider; try again.
     ProofUnavailable: OAuthError | Detail, RETRY_AFTER;
 }

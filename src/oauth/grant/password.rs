@@ -15,7 +15,7 @@ const REFUSED: Error = Error::InvalidGrant(Some("Invalid credentials given."));
 
 pub(super) async fn exchange(oauth: &Arc<OAuth>, request: &TokenRequest<'_>, caller: &Caller) -> Result<Tokens, Error> {
     oauth.admit(Event::SignIn, caller).await?;
-    let client = oauth.clients.authenticate(&request.client)?;
+    let client = oauth.clients.authenticate(&request.client).await?;
     let username = request
         .username
         .filter(|name| !name.is_empty())

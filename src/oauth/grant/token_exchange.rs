@@ -40,7 +40,7 @@ pub struct Exchange<'a> {
 
 pub(super) async fn exchange(oauth: &Arc<OAuth>, request: &TokenRequest<'_>, caller: &Caller) -> Result<Tokens, Error> {
     oauth.admit(Event::Convert, caller).await?;
-    let client = oauth.clients.authenticate(&request.client)?;
+    let client = oauth.clients.authenticate(&request.client).await?;
     let exchange = &request.exchange;
     let token = exchange.subject_token.ok_or(missing("Missing subject_token parameter."))?;
     let kind = match exchange.subject_token_type.ok_or(missing("Missing subject_token_type parameter."))? {

@@ -32,7 +32,7 @@ pub async fn entries_come_in_the_order_of_their_writes(bench: &Bench) {
     let sid = end_a_session(bench, &ann).await;
     let client = StoredClient {
         id: ClientId::from("cli"),
-        secret_mac: None,
+        secret: None,
         grants: Vec::new(),
         scopes: Scope::parse("read").unwrap(),
     };

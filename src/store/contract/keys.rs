@@ -5,7 +5,7 @@ use crate::{
     change_log::Change,
     clock::Timestamp,
     model::{ClientId, Scope},
-    store::{Deployment, StoredClient, StoredKey},
+    store::{Deployment, StoredClient, StoredKey, StoredSecret},
 };
 
 fn key(kid: &str, signs_from: i64) -> StoredKey {
@@ -75,38 +75,89 @@ pub async fn a_deleted_key_is_gone_and_logged(bench: &Bench) {
     assert_eq!(bench.log().await, [Change::Keys, Change::Keys]);
 }
 
-fn client(id: &str, secret_mac: Option<[u8; 32]>) -> StoredClient {
+fn client(id: &str, secret: Option<StoredSecret>) -> StoredClient {
     StoredClient {
         id: ClientId::from(id),
-        secret_mac,
+        secret,
         grants: vec!["password".to_owned(), "refresh_token".to_owned()],
         scopes: Scope::parse("write read").unwrap(),
     }
 }
 
 pub async fn a_client_comes_back_as_it_was_given(bench: &Bench) {
-    let given = [client("cli", None), client("Web \"1\"", Some([0xAB; 32])), client("app", Some([0; 32]))];
+    let given = [
+        client("cli", None),
+        client("Web \"1\"", Some(StoredSecret::Mac([0xAB; 32]))),
+        client("app", Some(StoredSecret::Mac([0; 32]))),
+        client("django", Some(imported())),
+    ];
     for client in &given {
         assert!(bench.store().insert_client(client).await.unwrap());
     }
     let kept = bench.there.store.clients().await.unwrap();
-    assert_eq!(kept.iter().map(|client| client.id.as_str()).collect::<Vec<_>>(), ["Web \"1\"", "app", "cli"]);
+    assert_eq!(kept.iter().map(|client| client.id.as_str()).collect::<Vec<_>>(), ["Web \"1\"", "app", "cli", "django"]);
     for client in kept {
         let given = given.iter().find(|given| given.id == client.id).unwrap();
-        assert_eq!(
-            (client.secret_mac, &client.grants, &client.scopes),
-            (given.secret_mac, &given.grants, &given.scopes)
-        );
+        assert!(client.secret == given.secret, "{}", client.id);
+        assert_eq!((&client.grants, &client.scopes), (&given.grants, &given.scopes));
     }
-    assert_eq!(bench.log().await, [Change::Clients, Change::Clients, Change::Clients]);
+    assert_eq!(bench.log().await, vec![Change::Clients; 4]);
 }
 
 pub async fn a_client_id_is_given_once(bench: &Bench) {
-    assert!(bench.store().insert_client(&client("web", Some([1; 32]))).await.unwrap());
-    assert!(!bench.there.store.insert_client(&client("web", None)).await.unwrap());
-    let kept = bench.store().clients().await.unwrap();
-    assert_eq!(kept.iter().map(|client| client.secret_mac).collect::<Vec<_>>(), [Some([1; 32])]);
+    assert!(bench.store().insert_client(&client("web", Some(StoredSecret::Mac([1; 32])))).await.unwrap());
+    for other in [None, Some(imported())] {
+        assert!(!bench.there.store.insert_client(&client("web", other)).await.unwrap());
+    }
+    assert!(secrets(bench).await == [Some(StoredSecret::Mac([1; 32]))]);
     assert_eq!(bench.log().await, [Change::Clients]);
+}
+
+const HASH: &str = "pbkdf2_sha256$1000$salt$hash";
+
+fn imported() -> StoredSecret {
+    StoredSecret::Imported(HASH.to_owned())
+}
+
+async fn secrets(bench: &Bench) -> Vec<Option<StoredSecret>> {
+    bench.there.store.clients().await.unwrap().into_iter().map(|client| client.secret).collect()
+}
+
+pub async fn an_imported_secret_is_replaced_by_the_mac_of_the_same_hash_alone(bench: &Bench) {
+    let mac = |byte| Some(StoredSecret::Mac([byte; 32]));
+    let given = [("a", Some(imported())), ("b", Some(imported())), ("c", None), ("d", mac(1))];
+    for (id, secret) in given {
+        assert!(bench.store().insert_client(&client(id, secret)).await.unwrap());
+    }
+    let replace = async |id: &str, current: &str, mac: u8| {
+        bench.store().replace_secret_hash(&ClientId::from(id), current, &[mac; 32]).await.unwrap()
+    };
+    for (id, current) in [("a", "another"), ("a", ""), ("c", HASH), ("c", ""), ("d", HASH), ("d", ""), ("nobody", HASH)]
+    {
+        assert!(!replace(id, current, 7).await, "{id} {current:?}");
+    }
+    assert!(secrets(bench).await == [Some(imported()), Some(imported()), None, mac(1)]);
+    assert_eq!(bench.log().await, vec![Change::Clients; 4], "what replaces nothing is not logged");
+
+    assert!(replace("a", HASH, 7).await);
+    assert!(secrets(bench).await == [mac(7), Some(imported()), None, mac(1)], "of one client");
+    assert_eq!(bench.log().await, vec![Change::Clients; 5]);
+    assert!(!replace("a", HASH, 8).await, "it is another secret's business now");
+    assert!(secrets(bench).await == [mac(7), Some(imported()), None, mac(1)]);
+}
+
+pub async fn a_race_to_replace_an_imported_secret_has_one_winner(bench: &Bench) {
+    assert!(bench.store().insert_client(&client("web", Some(imported()))).await.unwrap());
+    let answers = bench
+        .at_once(16, |store, i| async move {
+            let mac = [u8::try_from(i).unwrap(); 32];
+            store.replace_secret_hash(&ClientId::from("web"), HASH, &mac).await.unwrap().then_some(mac)
+        })
+        .await;
+    let winners: Vec<_> = answers.into_iter().flatten().map(|mac| Some(StoredSecret::Mac(mac))).collect();
+    assert_eq!(winners.len(), 1);
+    assert!(secrets(bench).await == winners);
+    assert_eq!(bench.log().await, vec![Change::Clients; 2]);
 }
 
 pub async fn a_fresh_store_is_claimed_once(bench: &Bench) {

@@ -24,10 +24,11 @@ use crate::store::StoreError;
 const APPLICATION_ID: i64 = 0x5047_4154;
 
 /// The schema, one step per version; `PRAGMA user_version` counts the steps taken, and each step sets it.
-pub(super) const MIGRATIONS: [&str; 3] = [
+pub(super) const MIGRATIONS: [&str; 4] = [
     include_str!("migrations/0001_accounts_sessions_log.sql"),
     include_str!("migrations/0002_links_user_agents.sql"),
     include_str!("migrations/0003_sources.sql"),
+    include_str!("migrations/0004_imported_client_secrets.sql"),
 ];
 
 /// How long to wait for another process's write. Less than a caller waits, so that it hears the reason.

@@ -8,7 +8,7 @@ use passgate::{
     clock::{Clock, Timestamp},
     config,
     password::Hasher,
-    store::{AccountChange, sql::Role},
+    store::{AccountChange, Store, sql::Role},
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -178,11 +178,17 @@ impl Gateway {
         self.change(email, AccountChange::Active(false)).await;
     }
 
-    async fn change(&self, email: &str, change: AccountChange) {
+    /// Opens the store beside the gateway, as the command line does it.
+    pub async fn store(&self) -> Arc<dyn Store> {
         let settings = self.configuration.settings();
-        let opened = app::open(&settings, &self.clock, Role::Command).await.expect("the store, beside the gateway");
+        app::open(&settings, &self.clock, Role::Command).await.expect("the store, beside the gateway").store
+    }
+
+    /// Changes an account, as the command line does it.
+    pub async fn change(&self, email: &str, change: AccountChange) {
+        let settings = self.configuration.settings();
         let hasher = Arc::new(Hasher::new(settings.hashing).expect("cheap hashing"));
-        let accounts = Accounts::new(opened.store, hasher, settings.accounts, self.clock.clone());
+        let accounts = Accounts::new(self.store().await, hasher, settings.accounts, self.clock.clone());
         let account = accounts.find(email).await.expect("the account");
         accounts.change(account.id, change).await.expect("the change");
     }

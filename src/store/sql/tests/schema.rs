@@ -91,6 +91,7 @@ async fn has_everything(store: &SqlStore) {
     assert_eq!(store.session(SessionId::from_bytes([7; 16])).await.unwrap(), Some(session(ann.id)));
     let [client] = &store.clients().await.unwrap()[..] else { panic!("one client") };
     assert_eq!((client.id.as_str(), &client.grants[..]), ("cli", &["password".to_owned()][..]));
+    assert!(client.secret.is_none());
     let [key] = &store.keys().await.unwrap()[..] else { panic!("one key") };
     assert_eq!((key.kid.as_str(), &key.sealed[..]), ("k", &[1, 2][..]));
     assert_eq!(store.deployment().await.unwrap(), Some(Deployment { id: [1; 16], master_check: [0; 32] }));
