@@ -228,6 +228,11 @@ impl Accounts {
         Ok(matches!(verified, Verified::Yes | Verified::Outdated).then_some(epoch))
     }
 
+    /// Whether it can be signed in to with a password.
+    pub async fn has_password(&self, id: AccountId) -> Result<bool, StoreError> {
+        Ok(self.store.credentials_of(id).await?.is_some_and(|credentials| credentials.password_hash.is_some()))
+    }
+
     /// The account that an operator names by address or id.
     pub async fn find(&self, address_or_id: &str) -> Result<Account, ChangeError> {
         let name = address_or_id.trim();

@@ -223,7 +223,7 @@ impl App {
             clients,
             accounts: Arc::clone(&accounts),
             providers: Providers::new(settings.providers, clock.clone())?,
-            throttle: Throttle::new(settings.throttle, Arc::new(Memory::new()), clock.clone()),
+            throttle: Throttle::new(settings.throttle, Arc::new(Memory::new()), &master, clock.clone()),
             store: Arc::clone(&store),
             keys: Arc::clone(&keys),
             refresh_tokens: RefreshTokens::new(&master, deployment_id),

@@ -46,6 +46,8 @@ pub enum Purpose {
     SealSigningKeys,
     /// HMAC of client secrets.
     ClientSecret,
+    /// HMAC of where accounts sign in from.
+    Source,
     /// Proof that a store belongs to this secret.
     Check,
 }
@@ -55,6 +57,7 @@ pub struct Master {
     refresh_token: Zeroizing<[u8; 32]>,
     seal_signing_keys: Zeroizing<[u8; 32]>,
     client_secret: Zeroizing<[u8; 32]>,
+    source: Zeroizing<[u8; 32]>,
     check: Zeroizing<[u8; 32]>,
     key_id: u8,
 }
@@ -76,6 +79,7 @@ impl Master {
             refresh_token: expand(&root, b"refresh token v1")?,
             seal_signing_keys: expand(&root, b"seal signing keys v1")?,
             client_secret: expand(&root, b"client secret v1")?,
+            source: expand(&root, b"source v1")?,
             check: expand(&root, b"check v1")?,
             key_id,
         })
@@ -87,6 +91,7 @@ impl Master {
             Purpose::RefreshToken => self.refresh_token.clone(),
             Purpose::SealSigningKeys => self.seal_signing_keys.clone(),
             Purpose::ClientSecret => self.client_secret.clone(),
+            Purpose::Source => self.source.clone(),
             Purpose::Check => self.check.clone(),
         }
     }

@@ -157,8 +157,9 @@ impl Gateway {
                 if clean.disbelieved && !self.disbelief_warned.swap(true, Ordering::Relaxed) {
                     tracing::warn!(
                         %peer,
-                        "a peer sends X-Forwarded-For and is not in server.trusted_proxies: \
-                         if it is your own proxy, list it there"
+                        "a peer sends X-Forwarded-For and is not in server.trusted_proxies: if it is your own proxy, list it \
+                         there; until then sources cannot be told apart, and whoever fails to sign in often enough keeps \
+                         an account's owner out as well"
                     );
                 }
                 self.metrics.headers_dropped.inc_by(clean.dropped as u64);

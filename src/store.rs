@@ -25,6 +25,9 @@ use crate::{
 /// differ (60 s at most) and as much again for nodes that read late.
 pub const CHANGE_MARGIN: Duration = Duration::from_mins(2);
 
+/// Most sessions of an account. One more ends the one that was not used for longest.
+pub const MOST_SESSIONS: u32 = 500;
+
 /// How long a source stays known to an account that signed in from it.
 pub const SOURCE_KNOWN_FOR: Duration = Duration::from_hours(30 * 24);
 
@@ -335,7 +338,7 @@ impl Sessions {
 /// Sessions.
 #[async_trait]
 pub trait SessionStore {
-    /// Makes a session of the account if it is active and its epoch is still the one given, as read together with
+    /// Makes a session of the account, at most [`MOST_SESSIONS`] of them, if it is active and its epoch is still the one given, as read together with
     /// what proved the caller; `None` otherwise.
     async fn create_session(
         &self,

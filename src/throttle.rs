@@ -13,11 +13,13 @@ use std::{
 };
 
 use async_trait::async_trait;
+use aws_lc_rs::hmac;
 
 pub use gcra::Rate;
 
 use crate::{
     clock::{Clock, Timestamp},
+    master::{self, Master, Purpose},
     model::{ClientId, SourceId},
     store::SOURCE_KNOWN_FOR,
     token,
@@ -76,19 +78,47 @@ pub struct Settings {
     pub trusts_proxies: bool,
 }
 
-/// What is counted under: a hash of what it is about.
+/// By what an event is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Key([u8; 32]);
+pub enum Limit {
+    /// [`Limits::per_source`].
+    PerSource,
+    /// [`Limits::per_account_and_source`].
+    PerAccountAndSource,
+    /// [`Limits::per_account`].
+    PerAccount,
+    /// [`Limits::per_client`].
+    PerClient,
+}
+
+impl Limit {
+    /// As the configuration calls it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::PerSource => "per_source",
+            Self::PerAccountAndSource => "per_account_and_source",
+            Self::PerAccount => "per_account",
+            Self::PerClient => "per_client",
+        }
+    }
+}
+
+/// What is counted under: the limit, and a hash of what it is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    limit: Limit,
+    hash: [u8; 32],
+}
 
 impl Key {
-    fn of(event: Event, limit: &str, parts: &[&[u8]]) -> Self {
+    fn of(event: Event, limit: Limit, parts: &[&[u8]]) -> Self {
         let mut text = Vec::with_capacity(64);
-        for part in [event.name().as_bytes(), limit.as_bytes()].iter().chain(parts) {
+        for part in [event.name().as_bytes()].iter().chain(parts) {
             // With their lengths, so that no two lists of parts read alike.
             text.extend_from_slice(&(part.len() as u64).to_be_bytes());
             text.extend_from_slice(part);
         }
-        Self(token::sha256(&text))
+        Self { limit, hash: token::sha256(&text) }
     }
 }
 
@@ -104,12 +134,12 @@ pub trait Counters: Send + Sync {
 
 /// Refused for now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}.{limit} is exceeded", event.name())]
+#[error("{}.{} is exceeded", event.name(), limit.name())]
 pub struct Throttled {
     /// Of what there was too much.
     pub event: Event,
-    /// By which limit, as the configuration calls it.
-    pub limit: &'static str,
+    /// By which limit.
+    pub limit: Limit,
     /// How long it takes until the next try may pass.
     pub wait: Duration,
 }
@@ -120,9 +150,9 @@ impl Throttled {
         self.wait.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX).max(1)
     }
 
-    /// For metrics and the audit log.
-    pub const fn name(&self) -> (&'static str, &'static str) {
-        (self.event.name(), self.limit)
+    /// Event and limit in the words of the configuration, for metrics and the audit log.
+    pub const fn names(&self) -> (&'static str, &'static str) {
+        (self.event.name(), self.limit.name())
     }
 }
 
@@ -138,12 +168,15 @@ pub struct Throttle {
     settings: Settings,
     counters: Arc<dyn Counters>,
     clock: Clock,
+    /// Hashes sources: addresses are few enough to try them all.
+    sources: hmac::Key,
 }
 
 impl Throttle {
     /// Counts in `counters`.
-    pub fn new(settings: Settings, counters: Arc<dyn Counters>, clock: Clock) -> Self {
-        Self { settings, counters, clock }
+    pub fn new(settings: Settings, counters: Arc<dyn Counters>, master: &Master, clock: Clock) -> Self {
+        let sources = hmac::Key::new(hmac::HMAC_SHA256, &*master.derive(Purpose::Source));
+        Self { settings, counters, clock, sources }
     }
 
     /// Counts a request by where it comes from.
@@ -152,7 +185,7 @@ impl Throttle {
     /// When there are too many.
     pub async fn by_source(&self, event: Event, source: IpAddr) -> Result<(), Throttled> {
         let (Some(rate), Some(source)) = (self.limits(event).per_source, self.source(source)) else { return Ok(()) };
-        self.take(event, "per_source", &[&source.0], rate).await.map(drop)
+        self.take(event, Limit::PerSource, &[&source.0], rate).await.map(drop)
     }
 
     /// Counts a request by the client that proved itself.
@@ -161,7 +194,7 @@ impl Throttle {
     /// When there are too many.
     pub async fn by_client(&self, event: Event, client: &ClientId) -> Result<(), Throttled> {
         let Some(rate) = self.limits(event).per_client else { return Ok(()) };
-        self.take(event, "per_client", &[client.as_str().as_bytes()], rate).await.map(drop)
+        self.take(event, Limit::PerClient, &[client.as_str().as_bytes()], rate).await.map(drop)
     }
 
     /// Counts a try at an account, whoever it is: `account` need not be one. `is_known` tells whether the account
@@ -182,10 +215,10 @@ impl Throttle {
         let mut attempt = Attempt::default();
         if let (Some(rate), Some(source)) = (limits.per_account_and_source, source) {
             let parts: [&[u8]; 2] = [account.as_bytes(), &source.0];
-            attempt.counted.push((self.take(event, "per_account_and_source", &parts, rate).await?, rate));
+            attempt.counted.push((self.take(event, Limit::PerAccountAndSource, &parts, rate).await?, rate));
         }
         if let Some(rate) = limits.per_account {
-            match self.take(event, "per_account", &[account.as_bytes()], rate).await {
+            match self.take(event, Limit::PerAccount, &[account.as_bytes()], rate).await {
                 Ok(key) => attempt.counted.push((key, rate)),
                 Err(throttled) => {
                     let known = match source {
@@ -201,6 +234,19 @@ impl Throttle {
             }
         }
         Ok(attempt)
+    }
+
+    /// Counts a try at the secret of a client, whether or not there is one of this id. As often as at an account from
+    /// one source; there is no limit over all sources, by which strangers could lock the client out.
+    ///
+    /// # Errors
+    /// When too many have failed.
+    pub async fn by_secret(&self, client: &str, source: IpAddr) -> Result<Attempt, Throttled> {
+        let (event, limit) = (Event::SignIn, Limit::PerAccountAndSource);
+        let rate = self.limits(event).per_account_and_source;
+        let (Some(rate), Some(source)) = (rate, self.source(source)) else { return Ok(Attempt::default()) };
+        let key = self.take(event, limit, &[b"client", client.as_bytes(), &source.0], rate).await?;
+        Ok(Attempt { counted: vec![(key, rate)] })
     }
 
     /// The try has succeeded: it counts for nothing.
@@ -225,10 +271,10 @@ impl Throttle {
             IpAddr::V4(address) => address.octets().to_vec(),
             IpAddr::V6(address) => address.octets().into_iter().take(8).collect(),
         };
-        Some(SourceId::of(&token::sha256(&prefix)))
+        Some(SourceId::of(&master::mac(&self.sources, &[&prefix])))
     }
 
-    async fn take(&self, event: Event, limit: &'static str, parts: &[&[u8]], rate: Rate) -> Result<Key, Throttled> {
+    async fn take(&self, event: Event, limit: Limit, parts: &[&[u8]], rate: Rate) -> Result<Key, Throttled> {
         let key = Key::of(event, limit, parts);
         let taken = self.counters.take(key, rate, self.clock.now()).await;
         taken.map(|()| key).map_err(|wait| Throttled { event, limit, wait })

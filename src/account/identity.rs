@@ -22,9 +22,20 @@ pub struct SignedIn {
     pub reclaimed: Option<AccountId>,
 }
 
-/// Why an identity signs nobody in.
+/// Why an identity signs nobody in, or whether it does cannot be told.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
+    /// See [`NoSignIn`].
+    #[error(transparent)]
+    NoSignIn(#[from] NoSignIn),
+    /// See [`StoreError`].
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why an identity signs nobody in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoSignIn {
     /// The linked account is deactivated.
     #[error("the account is inactive")]
     Inactive,
@@ -37,9 +48,6 @@ pub enum IdentityError {
     /// `accounts.registration: closed`, and there is no account yet.
     #[error("registration is closed")]
     Closed,
-    /// See [`StoreError`].
-    #[error(transparent)]
-    Store(#[from] StoreError),
 }
 
 impl Accounts {
@@ -57,7 +65,7 @@ impl Accounts {
         for _ in 0..2 {
             match self.store.sign_in_by_link(&key, names.as_ref(), session).await? {
                 LinkSignIn::SignedIn(start) => return Ok(SignedIn { start, new: false, reclaimed: None }),
-                LinkSignIn::Inactive(_) => return Err(IdentityError::Inactive),
+                LinkSignIn::Inactive(_) => return Err(NoSignIn::Inactive.into()),
                 LinkSignIn::Unknown => {}
             }
             let new = self.enrolment(&key, identity, session)?;
@@ -65,7 +73,7 @@ impl Accounts {
                 InsertAccount::Inserted { session: Some(start), reclaimed } => {
                     return Ok(SignedIn { start, new: true, reclaimed });
                 }
-                InsertAccount::EmailTaken => return Err(IdentityError::AddressTaken),
+                InsertAccount::EmailTaken => return Err(NoSignIn::AddressTaken.into()),
                 InsertAccount::LinkTaken => {}
                 InsertAccount::Inserted { session: None, .. } | InsertAccount::ExternalIdTaken => {
                     return Err(StoreError::Corrupt("a new account got no first session".to_owned()).into());
@@ -76,11 +84,11 @@ impl Accounts {
     }
 
     /// The account to be made for an identity.
-    fn enrolment(&self, key: &LinkKey, identity: &Identity, session: &NewSession) -> Result<Enrolment, IdentityError> {
+    fn enrolment(&self, key: &LinkKey, identity: &Identity, session: &NewSession) -> Result<Enrolment, NoSignIn> {
         if !self.settings.registration {
-            return Err(IdentityError::Closed);
+            return Err(NoSignIn::Closed);
         }
-        let Address { spelling, key: email_key, verified } = address(identity).ok_or(IdentityError::NoAddress)?;
+        let Address { spelling, key: email_key, verified } = address(identity).ok_or(NoSignIn::NoAddress)?;
         let Names { first, last } = names(identity).unwrap_or(Names { first: String::new(), last: String::new() });
         let account = Account {
             id: AccountId::generate(),

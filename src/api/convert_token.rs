@@ -23,7 +23,7 @@ use super::{
     token,
 };
 use crate::{
-    account::identity::IdentityError,
+    account::identity::NoSignIn,
     model::Account,
     oauth::{
         self, ConvertError,
@@ -131,7 +131,7 @@ async fn convert(State(api): State<Arc<Api>>, caller: Caller, body: Body) -> Res
         return Err(oauth::Error::UnsupportedGrantType.into());
     }
     let credentials = Credentials { basic: Basic::Absent, id: Some(client_id.expose().to_owned()), secret };
-    let client = api.oauth.clients.authenticate(&credentials).await?;
+    let client = api.oauth.authenticate(&credentials, &caller).await?;
 
     let presented = Presented { token: &token, kind: Kind::Unsaid, nonce: nonce.as_ref().map(Secret::expose) };
     let scope = client.scopes.clone();
@@ -161,17 +161,16 @@ pub(super) fn refusal(error: ConvertError) -> Error {
             Error::denied(Code::AccessDenied, "The authentication provider gave no usable answer")
         }
         ConvertError::Provider(P::Busy) => Error::ProviderBusy,
-        ConvertError::Identity(IdentityError::Inactive) => {
+        ConvertError::NoSignIn(NoSignIn::Inactive) => {
             oauth::Error::InvalidGrant(Some("User inactive or deleted.")).into()
         }
-        ConvertError::Identity(IdentityError::AddressTaken) => {
+        ConvertError::NoSignIn(NoSignIn::AddressTaken) => {
             Error::denied(Code::AccessDenied, "This account is already in use.")
         }
-        ConvertError::Identity(IdentityError::NoAddress) => {
+        ConvertError::NoSignIn(NoSignIn::NoAddress) => {
             Error::denied(Code::AccessDenied, "The authentication provider gave no verified email address")
         }
-        ConvertError::Identity(IdentityError::Closed) => Error::denied(Code::AccessDenied, "Registration is closed."),
-        ConvertError::Identity(IdentityError::Store(error)) => oauth::Error::from(error).into(),
+        ConvertError::NoSignIn(NoSignIn::Closed) => Error::denied(Code::AccessDenied, "Registration is closed."),
     }
 }
 
@@ -191,10 +190,10 @@ mod tests {
             ConvertError::Provider(P::Status(500)),
             ConvertError::Provider(P::Unreachable("x")),
             ConvertError::Provider(P::Unreadable("x")),
-            ConvertError::Identity(IdentityError::Inactive),
-            ConvertError::Identity(IdentityError::AddressTaken),
-            ConvertError::Identity(IdentityError::NoAddress),
-            ConvertError::Identity(IdentityError::Closed),
+            ConvertError::NoSignIn(NoSignIn::Inactive),
+            ConvertError::NoSignIn(NoSignIn::AddressTaken),
+            ConvertError::NoSignIn(NoSignIn::NoAddress),
+            ConvertError::NoSignIn(NoSignIn::Closed),
         ] {
             assert_eq!(refusal(error).into_response().status(), StatusCode::BAD_REQUEST);
         }

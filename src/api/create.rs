@@ -21,7 +21,7 @@ use super::{
     endpoint::{Endpoint, operations},
     error::Error,
     guard::Access,
-    openapi::refusals::{ClientUnavailable, Forbidden, InvalidClient, Throttled, WrongFieldsOrClient},
+    openapi::refusals::{ClientUnavailable, Forbidden, InvalidClient, SignUpThrottled, WrongFieldsOrClient},
     token,
 };
 use crate::{
@@ -55,7 +55,7 @@ pub(super) fn endpoint() -> Endpoint {
         (status = 400, response = WrongFieldsOrClient),
         (status = 401, response = InvalidClient),
         (status = 403, response = Forbidden),
-        (status = 429, response = Throttled),
+        (status = 429, response = SignUpThrottled),
         (status = 503, response = ClientUnavailable),
     ),
 )]
@@ -67,7 +67,7 @@ async fn create(
 ) -> Result<Response, Error> {
     api.oauth.admit(Event::SignUp, &caller).await?;
     let mut fields = body.fields()?;
-    let client = first_client(&api, &headers, &mut fields).await?;
+    let client = first_client(&api, &headers, &mut fields, &caller).await?;
     let failed = |_: &Error| caller.sign_up_failed();
     let registration = registration(&api, Sent::take(&mut fields)).await.inspect_err(failed)?;
 
@@ -102,13 +102,14 @@ async fn first_client(
     api: &Api,
     headers: &HeaderMap,
     fields: &mut Fields,
+    caller: &Caller,
 ) -> Result<Option<Arc<Client>>, oauth::Error> {
     if !api.settings.accounts.sign_in_after_registration {
         return Ok(None);
     }
     let credentials = token::credentials(headers, fields)?;
     let named = credentials.id.is_some() || credentials.secret.is_some();
-    match api.oauth.clients.authenticate(&credentials).await {
+    match api.oauth.authenticate(&credentials, caller).await {
         Ok(client) if client.may_use(Grant::Password) => Ok(Some(client)),
         Ok(_) => Err(oauth::Error::UnauthorizedClient),
         Err(oauth::Error::InvalidClient { .. }) if !named => Ok(api.oauth.clients.first_configured(Grant::Password)),

@@ -13,12 +13,12 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
-    Api,
+    Api, Caller,
     body::Body,
     endpoint::{Endpoint, operations},
     error::Error,
     guard::Access,
-    openapi::refusals::{InvalidClient, OAuthUnavailable, WrongGrant},
+    openapi::refusals::{InvalidClient, OAuthThrottled, OAuthUnavailable, WrongGrant},
     revoke::TokenInQuestion,
     token::{self, parameter},
 };
@@ -124,14 +124,20 @@ impl Answer {
         (status = 200, description = "What it is worth.", body = Answer),
         (status = 400, response = WrongGrant),
         (status = 401, response = InvalidClient),
+        (status = 429, response = OAuthThrottled),
         (status = 503, response = OAuthUnavailable),
     ),
 )]
-async fn introspect(State(api): State<Arc<Api>>, headers: HeaderMap, body: Body) -> Result<Response, Error> {
+async fn introspect(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Error> {
     let mut fields = token::oauth_fields(body)?;
     let credentials = token::credentials(&headers, &mut fields)?;
     let used_basic = credentials.used_basic();
-    let client = api.oauth.clients.authenticate(&credentials).await?;
+    let client = api.oauth.authenticate(&credentials, &caller).await?;
     if client.is_public() {
         // It proves nothing, so anybody could ask in its name (section 2.1).
         return Err(oauth::Error::InvalidClient { used_basic }.into());

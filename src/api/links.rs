@@ -127,11 +127,19 @@ async fn link(State(api): State<Arc<Api>>, user: User, caller: Caller, body: Bod
     let mut form = Form::new(body.fields()?);
     let proof = Proof::read(&mut form);
     form.finish()?;
-    let key = proof.key(&api, &caller).await?;
+    let failed = |reason| caller.link_failed(user.account.id, proof.backend(), reason);
+    let key = proof.key(&api, &caller).await.inspect_err(|error| {
+        if matches!(error, Error::Denied(..)) {
+            failed("refused");
+        }
+    })?;
     match api.oauth.link(user.account.id, key, &caller).await? {
         InsertLink::Inserted(link) => Ok((StatusCode::CREATED, Json(Shown::from(link))).into_response()),
         InsertLink::Present(link) => Ok(Json(Shown::from(link)).into_response()),
-        InsertLink::Taken => Err(Error::detail(StatusCode::CONFLICT, "This account is already in use.")),
+        InsertLink::Taken => {
+            failed("taken");
+            Err(Error::detail(StatusCode::CONFLICT, "This account is already in use."))
+        }
         InsertLink::NoAccount => Err(Error::Unauthorized(Rejection::Revoked)),
     }
 }
@@ -173,6 +181,11 @@ impl Proof {
         let backend = form.text("backend", MAX_BACKEND);
         let token = form.text("token", MAX_TOKEN);
         Self { backend, token, nonce: form.optional("nonce", MAX_NONCE) }
+    }
+
+    /// The provider as it was named.
+    fn backend(&self) -> &str {
+        self.backend.expose()
     }
 
     /// Whose identity it proves.

@@ -1,7 +1,7 @@
 //! `POST password/`: the bearer's account gets another password, and its other sessions end.
 //!
-//! A bearer alone is not enough, since it may be stolen: the owner proves who asks by the current password, or by a
-//! token of a provider that the account is linked to, which is also the way to a first password.
+//! A bearer alone is not enough, since it may be stolen: the current password proves who asks. Where there is none yet, a
+//! token of a provider does that the account is linked to; not elsewhere, since a bearer is enough to link one.
 
 use std::sync::Arc;
 
@@ -25,6 +25,7 @@ use crate::{
     authn::Rejection,
     model::Epoch,
     secret::Secret,
+    throttle::Event,
 };
 
 pub(super) fn endpoint() -> Endpoint {
@@ -45,9 +46,9 @@ pub(super) fn endpoint() -> Endpoint {
 struct PasswordFields {
     #[schema(min_length = 8, max_length = 128)]
     new_password: String,
-    /// Needed without `backend` and `token`.
+    /// Needed where the account has a password.
     current_password: Option<String>,
-    /// The provider of a link of the account.
+    /// Where it has none: the provider of a link of the account.
     #[schema(max_length = 200)]
     backend: Option<String>,
     /// That provider's access token, or its ID token.
@@ -107,6 +108,7 @@ impl By {
     async fn check(self, api: &Api, user: &User, caller: &Caller) -> Result<Epoch, Error> {
         match self {
             Self::Password(password) => {
+                api.oauth.admit(Event::SignIn, caller).await?;
                 let attempt = api.oauth.attempt_own(user.account.id, caller).await?;
                 let proven = api.accounts.prove(user.account.id, password).await;
                 if !matches!(proven, Ok(None) | Err(SignInError::Invalid(_))) {
@@ -120,6 +122,9 @@ impl By {
                     Err(SignInError::Busy(busy)) => Err(busy.into()),
                     Err(SignInError::Store(error)) => Err(error.into()),
                 }
+            }
+            Self::Provider(_) if api.accounts.has_password(user.account.id).await? => {
+                Err(Error::field("current_password", "current_password is required."))
             }
             Self::Provider(proof) => {
                 let key = proof.key(api, caller).await?;

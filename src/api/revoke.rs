@@ -12,7 +12,7 @@ use super::{
     endpoint::{Endpoint, operations},
     error::Error,
     guard::Access,
-    openapi::refusals::{InvalidClient, OAuthUnavailable, WrongGrant},
+    openapi::refusals::{InvalidClient, OAuthThrottled, OAuthUnavailable, WrongGrant},
     token::{self, parameter},
 };
 use crate::{oauth, store::Sessions};
@@ -53,6 +53,7 @@ pub(super) struct TokenInQuestion {
         (status = 200, description = "The token does not hold (any more)."),
         (status = 400, response = WrongGrant),
         (status = 401, response = InvalidClient),
+        (status = 429, response = OAuthThrottled),
         (status = 503, response = OAuthUnavailable),
     ),
 )]
@@ -63,7 +64,7 @@ async fn revoke(
     body: Body,
 ) -> Result<StatusCode, Error> {
     let mut fields = token::oauth_fields(body)?;
-    let client = api.oauth.clients.authenticate(&token::credentials(&headers, &mut fields)?).await?;
+    let client = api.oauth.authenticate(&token::credentials(&headers, &mut fields)?, &caller).await?;
     let token = parameter(&mut fields, "token")?
         .ok_or_else(|| oauth::Error::InvalidRequest(Some("Missing token parameter.".into())))?;
 

@@ -15,7 +15,7 @@ use super::{
     error::Error,
     form::Form,
     guard::{Access, User},
-    openapi::refusals::{ClientUnavailable, UnauthorizedOrInvalidClient, WrongFields},
+    openapi::refusals::{ClientUnavailable, OAuthThrottled, UnauthorizedOrInvalidClient, WrongFields},
 };
 use crate::{
     authn::Rejection,
@@ -52,6 +52,7 @@ struct ClientFields {
         (status = 204, description = "The session has ended."),
         (status = 400, response = WrongFields),
         (status = 401, response = UnauthorizedOrInvalidClient),
+        (status = 429, response = OAuthThrottled),
         (status = 503, response = ClientUnavailable),
     ),
 )]
@@ -65,7 +66,7 @@ async fn revoke(State(api): State<Arc<Api>>, user: User, caller: Caller, body: B
     // The bearer takes the place of Basic, so a secret can only be in the body.
     let secret = rest.optional("client_secret").map_err(|text| Error::field("client_secret", text))?;
     let credentials = Credentials { basic: Basic::Absent, id: Some(id.expose().to_owned()), secret };
-    let client = api.oauth.clients.authenticate(&credentials).await?;
+    let client = api.oauth.authenticate(&credentials, &caller).await?;
     let claims = &user.principal.claims;
     if client.id != claims.client {
         return Err(Error::bad_request("The token was issued to another application."));

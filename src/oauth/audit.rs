@@ -110,6 +110,11 @@ impl Caller {
         event!(info, self, "link", account = %account, provider, link);
     }
 
+    /// What was to prove an identity did not, or somebody else has it.
+    pub fn link_failed(&self, account: AccountId, provider: &str, reason: &'static str) {
+        event!(info, self, "link", outcome = "failed", account = %account, provider, reason);
+    }
+
     /// It no longer can.
     pub fn unlinked(&self, account: AccountId, provider: &str, link: i64) {
         event!(info, self, "unlink", account = %account, provider, link);
@@ -135,11 +140,11 @@ impl Caller {
         event!(info, self, "refresh.end", account = %account, client = %client, sessions);
     }
 
-    /// Something was tried too often.
-    pub fn throttled(&self, throttled: &Throttled) {
-        let (what, limit) = throttled.name();
+    /// Something was tried too often, with this client where that is known.
+    pub fn throttled(&self, throttled: &Throttled, client: Option<&str>) {
+        let (what, limit) = throttled.names();
         self.metrics.throttled(what, limit);
-        event!(info, self, "throttled", what, limit);
+        event!(info, self, "throttled", what, limit, client);
     }
 
     /// A refresh token came back after its successors were used: two parties held it.

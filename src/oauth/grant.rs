@@ -38,7 +38,7 @@ impl OAuth {
             Some(token_exchange::GRANT_TYPE) => token_exchange::exchange(self, request, caller).await,
             // Grants of RFC 6749 that no client may use here.
             Some("authorization_code" | "client_credentials") => {
-                self.clients.authenticate(&request.client).await?;
+                self.authenticate(&request.client, caller).await?;
                 Err(Error::UnauthorizedClient)
             }
             _ => Err(Error::UnsupportedGrantType),

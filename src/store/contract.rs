@@ -103,6 +103,7 @@ macro_rules! store_contract {
                 ended_refresh_tokens_leave_access_tokens_alive
                 ended_refresh_tokens_are_of_one_account_and_client
                 ended_refresh_tokens_and_refreshes_at_once_leave_none
+                a_session_too_many_ends_the_one_longest_unused
                 an_active_session_comes_with_its_account
                 no_active_session_of_the_ended_or_inactive
                 the_sweep_takes_the_expired_and_leaves_the_living

@@ -11,7 +11,11 @@ fn throttle(trusts_proxies: bool) -> (Throttle, Clock) {
     };
     let settings = Settings { sign_in: all, convert: all, trusts_proxies, ..Settings::default() };
     let clock = Clock::manual(Timestamp::from_seconds(1_800_000_000));
-    (Throttle::new(settings, Arc::new(Memory::new()), clock.clone()), clock)
+    (Throttle::new(settings, Arc::new(Memory::new()), &master(), clock.clone()), clock)
+}
+
+fn master() -> Master {
+    Master::new(&"0123456789abcdef0123456789abcdef".into()).unwrap()
 }
 
 fn address(text: &str) -> IpAddr {
@@ -20,7 +24,7 @@ fn address(text: &str) -> IpAddr {
 
 async fn fail(throttle: &Throttle, account: &str, source: &str, known: bool) -> Result<(), &'static str> {
     let attempt = throttle.by_account(Event::SignIn, account, address(source), async |_| Ok(known)).await;
-    attempt.map(drop).map_err(|throttled: Throttled| throttled.limit)
+    attempt.map(drop).map_err(|throttled: Throttled| throttled.limit.name())
 }
 
 #[tokio::test]
@@ -32,7 +36,7 @@ async fn a_source_has_its_rate_for_each_event_and_the_wait_is_told() {
             throttle.by_source(event, source).await.unwrap();
         }
         let refused = throttle.by_source(event, source).await.unwrap_err();
-        assert_eq!((refused.limit, refused.retry_after()), ("per_source", 30));
+        assert_eq!((refused.limit.name(), refused.retry_after()), ("per_source", 30));
     }
     throttle.by_source(Event::SignIn, address("203.0.113.10")).await.unwrap();
     clock.advance(Duration::from_millis(29_001));
@@ -123,6 +127,31 @@ async fn what_succeeds_counts_for_nothing() {
 }
 
 #[tokio::test]
+async fn the_secret_of_a_client_is_tried_as_often_as_a_password_from_one_source() {
+    let (throttle, _) = throttle(false);
+    let (here, there) = (address("203.0.113.1"), address("203.0.113.2"));
+    for _ in 0..9 {
+        let attempt = throttle.by_secret("web", here).await.unwrap();
+        throttle.uncount(attempt).await;
+    }
+    for n in 0..3 {
+        assert_eq!(throttle.by_secret("web", here).await.is_ok(), n < 2);
+    }
+    let _ = throttle.by_secret("web", there).await.unwrap();
+    let _ = throttle.by_secret("spa", here).await.unwrap();
+    fail(&throttle, "web", "203.0.113.1", false).await.unwrap();
+}
+
+#[test]
+fn a_source_is_hashed_under_a_secret() {
+    let (throttle, _) = throttle(false);
+    let other = Master::new(&"another secret of thirty-two bytes".into()).unwrap();
+    let elsewhere = Throttle::new(Settings::default(), Arc::new(Memory::new()), &other, Clock::system());
+    let source = address("203.0.113.1");
+    assert_ne!(throttle.source(source), elsewhere.source(source));
+}
+
+#[tokio::test]
 async fn a_client_has_its_rate_and_what_is_off_limits_nothing() {
     let (throttle, _) = throttle(false);
     let client = ClientId::from("web");
@@ -130,7 +159,7 @@ async fn a_client_has_its_rate_and_what_is_off_limits_nothing() {
         assert_eq!(throttle.by_client(Event::SignIn, &client).await.is_ok(), n < 2);
         throttle.by_client(Event::Refresh, &client).await.unwrap();
     }
-    let off = Throttle::new(Settings::default(), Arc::new(Memory::new()), Clock::system());
+    let off = Throttle::new(Settings::default(), Arc::new(Memory::new()), &master(), Clock::system());
     for _ in 0..99 {
         off.by_source(Event::SignUp, address("203.0.113.1")).await.unwrap();
         fail(&off, "ann", "203.0.113.1", false).await.unwrap();

@@ -75,6 +75,8 @@ refusals! {
     UnsupportedMediaType: Detail;
     /// This was tried too often; try again later.
     Throttled: Detail, RETRY_AFTER;
+    /// Too many signed up from there, or the client was tried to be too often; try again later.
+    SignUpThrottled: Detail | OAuthError, RETRY_AFTER;
     /// Tokens were asked for too often; try again later.
     OAuthThrottled: OAuthError, RETRY_AFTER;
     /// Nothing can be said for now; try again.

@@ -20,6 +20,14 @@ pub struct Credentials {
 }
 
 impl Credentials {
+    /// The client that they name first, if any.
+    pub fn named(&self) -> Option<&str> {
+        match &self.basic {
+            Basic::Given { id, .. } if !id.is_empty() => Some(id),
+            _ => self.id.as_deref(),
+        }
+    }
+
     /// Whether they came by HTTP Basic, so that a refusal owes a challenge.
     pub fn used_basic(&self) -> bool {
         !matches!(self.basic, Basic::Absent)

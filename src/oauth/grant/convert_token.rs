@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    account::identity::{IdentityError, SignedIn},
+    account::identity::{IdentityError, NoSignIn, SignedIn},
     model::Scope,
     oauth::{
         Error, OAuth, Tokens,
@@ -29,24 +29,22 @@ pub enum ConvertError {
     Provider(provider::Error),
     /// The token is good, and signs nobody in.
     #[error(transparent)]
-    Identity(IdentityError),
+    NoSignIn(NoSignIn),
 }
 
 impl ConvertError {
-    /// For the audit log and metrics.
-    pub const fn reason(&self) -> &'static str {
-        match self {
-            Self::OAuth(_) => "client",
-            Self::UnknownProvider => "unknown_provider",
+    /// For the audit log and metrics, where it is a word about the token.
+    pub const fn reason(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::OAuth(_) | Self::UnknownProvider => return None,
             Self::Provider(provider::Error::NotAllowed(_) | provider::Error::Canceled(_)) => "provider_refused",
             Self::Provider(provider::Error::Busy) => "provider_busy",
             Self::Provider(_) => "provider_failed",
-            Self::Identity(IdentityError::Inactive) => "inactive_account",
-            Self::Identity(IdentityError::AddressTaken) => "address_taken",
-            Self::Identity(IdentityError::NoAddress) => "no_verified_address",
-            Self::Identity(IdentityError::Closed) => "registration_closed",
-            Self::Identity(IdentityError::Store(_)) => "store",
-        }
+            Self::NoSignIn(NoSignIn::Inactive) => "inactive_account",
+            Self::NoSignIn(NoSignIn::AddressTaken) => "address_taken",
+            Self::NoSignIn(NoSignIn::NoAddress) => "no_verified_address",
+            Self::NoSignIn(NoSignIn::Closed) => "registration_closed",
+        })
     }
 }
 
@@ -72,7 +70,11 @@ impl OAuth {
             return Err(Error::UnauthorizedClient.into());
         }
         self.admit_client(Event::Convert, client, caller).await.map_err(Error::from)?;
-        let failed = |error: &ConvertError| caller.conversion_failed(provider, &client.id, error.reason());
+        let failed = |error: &ConvertError| {
+            if let Some(reason) = error.reason() {
+                caller.conversion_failed(provider, &client.id, reason);
+            }
+        };
         // The name is the client's own word until it is a provider's.
         let identity = self.providers.identify(provider, presented).await.ok_or(ConvertError::UnknownProvider)?;
         let identity = identity.map_err(ConvertError::Provider).inspect_err(failed)?;
@@ -97,7 +99,7 @@ impl From<IdentityError> for ConvertError {
     fn from(error: IdentityError) -> Self {
         match error {
             IdentityError::Store(error) => Error::from(error).into(),
-            error => Self::Identity(error),
+            IdentityError::NoSignIn(refusal) => Self::NoSignIn(refusal),
         }
     }
 }

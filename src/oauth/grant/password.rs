@@ -15,7 +15,7 @@ const REFUSED: Error = Error::InvalidGrant(Some("Invalid credentials given."));
 
 pub(super) async fn exchange(oauth: &Arc<OAuth>, request: &TokenRequest<'_>, caller: &Caller) -> Result<Tokens, Error> {
     oauth.admit(Event::SignIn, caller).await?;
-    let client = oauth.clients.authenticate(&request.client).await?;
+    let client = oauth.authenticate(&request.client, caller).await?;
     let username = request
         .username
         .filter(|name| !name.is_empty())
@@ -28,8 +28,9 @@ pub(super) async fn exchange(oauth: &Arc<OAuth>, request: &TokenRequest<'_>, cal
         return Err(Error::UnauthorizedClient);
     }
 
+    let scope = client.grant_scope(request.scope)?;
     oauth.admit_client(Event::SignIn, &client, caller).await?;
-    let attempt = oauth.attempt(username, caller).await?;
+    let attempt = oauth.attempt(username, &client, caller).await?;
 
     let signed_in = oauth.accounts.sign_in(username, Secret::clone(password)).await;
     if !matches!(signed_in, Err(SignInError::Invalid(_))) {
@@ -44,8 +45,6 @@ pub(super) async fn exchange(oauth: &Arc<OAuth>, request: &TokenRequest<'_>, cal
         Err(SignInError::Busy(busy)) => return Err(busy.into()),
         Err(SignInError::Store(error)) => return Err(error.into()),
     };
-    let scope = client.grant_scope(request.scope)?;
-
     let (handle, session) = oauth.new_session(&client, scope, caller);
     let Some(start) = oauth.store.create_session(account.id, account.epoch, &session).await? else {
         // Deactivated, or given another password, since the password was checked.

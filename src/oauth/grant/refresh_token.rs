@@ -13,7 +13,7 @@ use crate::{
 
 pub(super) async fn exchange(oauth: &Arc<OAuth>, request: &TokenRequest<'_>, caller: &Caller) -> Result<Tokens, Error> {
     oauth.admit(Event::Refresh, caller).await?;
-    let client = oauth.clients.authenticate(&request.client).await?;
+    let client = oauth.authenticate(&request.client, caller).await?;
     oauth.admit_client(Event::Refresh, &client, caller).await?;
     let token =
         request.refresh_token.ok_or_else(|| Error::InvalidRequest(Some("Missing refresh token parameter.".into())))?;

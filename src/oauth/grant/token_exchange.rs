@@ -5,7 +5,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use super::{TokenRequest, convert_token::ConvertError};
 use crate::{
-    account::identity::IdentityError,
+    account::identity::NoSignIn,
     oauth::{Error, OAuth, Tokens, audit::Caller},
     provider::{self, Kind, Presented},
     secret::Secret,
@@ -40,7 +40,7 @@ pub struct Exchange<'a> {
 
 pub(super) async fn exchange(oauth: &Arc<OAuth>, request: &TokenRequest<'_>, caller: &Caller) -> Result<Tokens, Error> {
     oauth.admit(Event::Convert, caller).await?;
-    let client = oauth.clients.authenticate(&request.client).await?;
+    let client = oauth.authenticate(&request.client, caller).await?;
     let exchange = &request.exchange;
     let token = exchange.subject_token.ok_or(missing("Missing subject_token parameter."))?;
     let kind = match exchange.subject_token_type.ok_or(missing("Missing subject_token_type parameter."))? {
@@ -77,15 +77,14 @@ fn refusal(error: ConvertError) -> Error {
             provider::Error::Busy
             | provider::Error::Unreachable(_)
             | provider::Error::Unreadable(_)
-            | provider::Error::Status(500..),
+            | provider::Error::Status(_),
         ) => return Error::ProviderOutage,
         ConvertError::UnknownProvider => "No provider is known by this subject_issuer.",
         ConvertError::Provider(_) => "The subject_token is not accepted.",
-        ConvertError::Identity(IdentityError::Inactive) => "User inactive or deleted.",
-        ConvertError::Identity(IdentityError::AddressTaken) => "This account is already in use.",
-        ConvertError::Identity(IdentityError::NoAddress) => "The provider gives no verified email address.",
-        ConvertError::Identity(IdentityError::Closed) => "Registration is closed.",
-        ConvertError::Identity(IdentityError::Store(error)) => return error.into(),
+        ConvertError::NoSignIn(NoSignIn::Inactive) => "User inactive or deleted.",
+        ConvertError::NoSignIn(NoSignIn::AddressTaken) => "This account is already in use.",
+        ConvertError::NoSignIn(NoSignIn::NoAddress) => "The provider gives no verified email address.",
+        ConvertError::NoSignIn(NoSignIn::Closed) => "Registration is closed.",
     };
     missing(text)
 }

@@ -7,7 +7,7 @@ use crate::{
     change_log::Change,
     model::{Account, ClientId, Epoch},
     session::{Refusal, Rules, Session},
-    store::{AccountChange, CHANGE_MARGIN, NewSession, Rotation, SessionStart, Sessions},
+    store::{AccountChange, CHANGE_MARGIN, MOST_SESSIONS, NewSession, Rotation, SessionStart, Sessions},
 };
 
 pub async fn a_session_begins_at_generation_zero(bench: &Bench) {
@@ -311,6 +311,26 @@ pub async fn ended_refresh_tokens_and_refreshes_at_once_leave_none(bench: &Bench
         for n in 0..3 {
             assert_eq!(bench.refresh(&session, n).await, Rotation::Refused(Refusal::Ended), "generation {n}");
         }
+    }
+}
+
+pub async fn a_session_too_many_ends_the_one_longest_unused(bench: &Bench) {
+    let (ann, bob) = (bench.account("ann").await, bench.account("bob").await);
+    let other = bench.sign_in(&bob).await.session;
+    let mut sessions = Vec::new();
+    for _ in 0..MOST_SESSIONS {
+        sessions.push(bench.sign_in(&ann).await.session);
+        bench.clock.advance(INSTANT);
+    }
+    // The first is used again, so that the second is the one.
+    super::start(bench.refresh(&sessions[0], 0).await);
+    assert_eq!(bench.log().await, []);
+    let last = bench.sign_in(&ann).await.session;
+    assert_eq!(bench.session(sessions[1].id).await, None);
+    assert!(bench.here.view.ends(&sessions[1].id, &ann.id, ann.epoch));
+    assert_eq!(bench.log().await.len(), 1);
+    for kept in [&sessions[0], &sessions[2], &last, &other] {
+        assert!(bench.session(kept.id).await.is_some());
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
     clock::Timestamp,
     model::{Account, AccountId, ClientId, Epoch, Scope, SessionId, SourceId},
     session::{Presented, Refusal, Rules, Session, Verdict},
-    store::{CHANGE_MARGIN, NewSession, Rotation, SessionStart, SessionStore, Sessions, StoreError},
+    store::{CHANGE_MARGIN, MOST_SESSIONS, NewSession, Rotation, SessionStart, SessionStore, Sessions, StoreError},
 };
 
 #[async_trait]
@@ -63,12 +63,14 @@ impl SessionStore for SqlStore {
         self.writer
             .write(move |step| {
                 Box::pin(async move {
+                    let found = match which {
+                        Sessions::One(id) => find(&mut step.connection, id).await?.into_iter().collect(),
+                        Sessions::With(_) => of(&mut step.connection, account).await?,
+                    };
                     let mut ended = Vec::new();
-                    for session in of(&mut step.connection, account).await? {
-                        if which.contain(&session) {
-                            end(step, &session).await?;
-                            ended.push(session.id);
-                        }
+                    for session in found.iter().filter(|session| session.account == account && which.contain(session)) {
+                        end(step, session).await?;
+                        ended.push(session.id);
                     }
                     Ok(ended)
                 })
@@ -155,10 +157,33 @@ pub(super) async fn create(
     .bind(&session.user_agent)
     .execute(&mut step.connection)
     .await?;
+    make_room(step, &session).await?;
     if let Some(source) = new.source {
         sources::remember(step, account.id, source).await?;
     }
     Ok(Some(SessionStart { access_expires_at: session.access_expires_at, session, account, now }))
+}
+
+/// Ends what the account has too many of, beside the one that was just made.
+async fn make_room(step: &mut Step, new: &Session) -> Result<(), StoreError> {
+    let account = new.account.to_string();
+    let count: u32 = sqlx::query_scalar("SELECT count(*) FROM sessions WHERE account = ?")
+        .bind(&account)
+        .fetch_one(&mut step.connection)
+        .await?;
+    if count <= MOST_SESSIONS {
+        return Ok(());
+    }
+    let rows = sqlx::query("SELECT * FROM sessions WHERE account = ? AND sid <> ? ORDER BY rotated_at, sid LIMIT ?")
+        .bind(&account)
+        .bind(new.id.to_string())
+        .bind(count - MOST_SESSIONS)
+        .fetch_all(&mut step.connection)
+        .await?;
+    for row in &rows {
+        end(step, &session(row)?).await?;
+    }
+    Ok(())
 }
 
 async fn rotate(step: &mut Step, presented: &Presented, rules: &Rules) -> Result<Rotation, StoreError> {

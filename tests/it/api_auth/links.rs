@@ -169,6 +169,18 @@ async fn request_is_refused(scene: &Scene) -> u16 {
 }
 
 #[tokio::test]
+async fn a_stolen_bearer_links_an_identity_and_gets_no_password_by_it() {
+    let scene = Scene::start().await;
+    let vera = sign_up(&scene.gateway, "vera@example.test").await;
+    let thief = scene.google.user(gina());
+    assert_eq!(link(&scene, &vera, "google-oauth2", &thief).await.status, 201);
+    let body = json!({ "new_password": NEW, "backend": "google-oauth2", "token": thief });
+    let answer = scene.gateway.post_json_as("/api-auth/password/", &vera.access, body).await;
+    assert_answer(&answer, 400, &json!({ "current_password": ["current_password is required."] }));
+    sign_in(&scene.gateway, "vera@example.test").await;
+}
+
+#[tokio::test]
 async fn links_and_sessions_survive_a_restart() {
     let scene = Scene::start().await;
     let gina_pair = Pair::of(&scene.by_google(gina()).await);

@@ -228,6 +228,48 @@ async fn the_own_password_cannot_be_guessed_with_a_stolen_bearer() {
 }
 
 #[tokio::test]
+async fn right_passwords_with_poor_new_ones_are_no_way_to_keep_the_hashers_busy() {
+    let gateway = behind_a_proxy(&[("limits.sign_in.per_source", "3/1m")]).await;
+    let pair = sign_up(&gateway, "vera@example.test").await;
+    let authorization = format!("Bearer {}", pair.access);
+    let headers = [
+        ("Content-Type", "application/json"),
+        ("X-Forwarded-For", "203.0.113.9"),
+        ("Origin", ORIGIN),
+        ("Authorization", authorization.as_str()),
+    ];
+    let body = json!({ "current_password": PASSWORD, "new_password": "poor" }).to_string();
+    for n in 0..4 {
+        let answer = send(&gateway, "POST", "/api-auth/password/", &headers, &body).await;
+        assert_eq!(answer.status, if n < 3 { 400 } else { 429 });
+    }
+}
+
+#[tokio::test]
+async fn the_secret_of_a_client_cannot_be_guessed_wherever_it_is_shown() {
+    for (path, body) in [
+        (TOKEN, password_request("vera@example.test")),
+        (TOKEN, refresh_request("x")),
+        (TOKEN, with(refresh_request("x"), &json!({ "grant_type": "client_credentials" }))),
+        ("/api-auth/convert-token", request("google-oauth2", "x")),
+        ("/api-auth/revoke", with(refresh_request("x"), &json!({ "token": "x" }))),
+        ("/api-auth/introspect", with(refresh_request("x"), &json!({ "token": "x" }))),
+        (CREATE, with(person("vera@example.test"), &json!({ "client_id": "web" }))),
+    ] {
+        let gateway = behind_a_proxy(&[]).await;
+        let wrong = with(body.clone(), &json!({ "client_secret": "wrong" }));
+        for _ in 0..10 {
+            assert_eq!(post_from(&gateway, "203.0.113.9", path, &wrong).await.status, 401, "{path}");
+        }
+        let right = with(body, &json!({ "client_secret": "quickstart-secret" }));
+        let answer = post_from(&gateway, "203.0.113.9", path, &right).await;
+        assert_throttled(&answer, 30);
+        assert_eq!(answer.json()["error"], "temporarily_unavailable");
+        assert_ne!(post_from(&gateway, "203.0.113.10", path, &right).await.status, 429);
+    }
+}
+
+#[tokio::test]
 async fn peers_of_our_own_network_share_no_count_until_a_proxy_is_named() {
     let gateway = Gateway::start_with(&[
         ("limits.sign_in.per_source", "2/1m"),
