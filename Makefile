@@ -26,6 +26,18 @@ README.md goes on from here.
 endef
 export TRY
 
+# A Django for tests/it/django.rs, made anew when its requirements change.
+DJANGO := $(or $(CARGO_TARGET_DIR),target)/django
+
+# Installs packages of Debian's, or says which are missing.
+define INSTALL
+if test "$$(id -u)" = 0; then sudo=; else sudo=sudo; fi; \
+if ! command -v apt-get >/dev/null || { test -n "$$sudo" && ! command -v sudo >/dev/null; }; then \
+  echo "please install:$$missing" >&2; exit 1; \
+fi; \
+set -x; $$sudo apt-get update -q && $$sudo apt-get install -q -y --no-install-recommends $$missing
+endef
+
 .DEFAULT_GOAL := help
 .PHONY: run test check fmt lint docs audit clean help tools
 
@@ -38,11 +50,12 @@ ifeq ($(CONFIG),config/quickstart.yaml)
 endif
 	@exec $(CARGO) run $(LOCKED) --quiet -- serve --config $(CONFIG)
 
-test: tools ## run every test
+test: tools $(DJANGO)/requirements.txt ## run every test
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
-	  set -x; $(CARGO) nextest run $(LOCKED) && $(CARGO) test $(LOCKED) --doc; \
+	  set -x; $(CARGO) nextest run $(LOCKED) && $(CARGO) nextest run $(LOCKED) --run-ignored only django:: && \
+	  $(CARGO) test $(LOCKED) --doc; \
 	else \
-	  set -x; $(CARGO) test $(LOCKED); \
+	  set -x; $(CARGO) test $(LOCKED) && $(CARGO) test $(LOCKED) --test it -- --ignored django::; \
 	fi
 
 check: lint docs ## formatting, lints and documentation, every warning an error
@@ -74,8 +87,10 @@ tools:
 	command -v cc >/dev/null || missing="$$missing gcc libc6-dev"; \
 	command -v cmake >/dev/null || missing="$$missing cmake"; \
 	test -n "$$missing" || exit 0; \
-	if test "$$(id -u)" = 0; then sudo=; else sudo=sudo; fi; \
-	if ! command -v apt-get >/dev/null || { test -n "$$sudo" && ! command -v sudo >/dev/null; }; then \
-	  echo "please install:$$missing" >&2; exit 1; \
-	fi; \
-	set -x; $$sudo apt-get update -q && $$sudo apt-get install -q -y --no-install-recommends $$missing
+	$(INSTALL)
+
+$(DJANGO)/requirements.txt: tests/it/django/requirements.txt
+	@python3 -c 'import ensurepip, venv' 2>/dev/null || { missing=' python3-venv'; $(INSTALL); }
+	python3 -m venv --clear $(DJANGO)
+	$(DJANGO)/bin/pip install --quiet --disable-pip-version-check --only-binary=:all: --requirement $<
+	cp $< $@

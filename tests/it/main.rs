@@ -14,6 +14,7 @@ mod api_auth;
 mod attack;
 mod cli;
 mod command_line;
+mod django;
 mod durability;
 mod house_rules;
 mod outage;

@@ -33,9 +33,14 @@ pub struct Serving {
 impl Serving {
     /// Starts in `directory` with its `passgate.yaml`, and waits until it answers.
     pub async fn start(directory: &Path, port: u16) -> Self {
-        let child = passgate()
+        Self::start_as(passgate().args(["--config", "passgate.yaml"]), directory, port).await
+    }
+
+    /// As [`Serving::start`], with arguments and an environment of its own.
+    pub async fn start_as(passgate: &mut Command, directory: &Path, port: u16) -> Self {
+        let child = passgate
             .current_dir(directory)
-            .args(["serve", "--config", "passgate.yaml"])
+            .arg("serve")
             .stdout(std::fs::File::create(directory.join("log")).unwrap())
             .stderr(std::fs::File::create(directory.join("stderr")).unwrap())
             .spawn()
@@ -68,7 +73,8 @@ impl Drop for Serving {
     }
 }
 
-async fn answers(address: SocketAddr) -> bool {
+/// Whether a server answers there.
+pub async fn answers(address: SocketAddr) -> bool {
     let Ok(mut stream) = TcpStream::connect(address).await else { return false };
     let asked = stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await;
     asked.is_ok() && stream.read_u8().await.is_ok()
