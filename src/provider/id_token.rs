@@ -28,6 +28,8 @@ pub(super) struct Verifier {
     audiences: Vec<String>,
     /// Whether a key that says of which issuer it is may sign for an `iss`.
     scope: fn(&str, &str) -> bool,
+    /// Whether a token for one app of ours may have been issued to any.
+    any_party: bool,
 }
 
 impl Verifier {
@@ -37,12 +39,18 @@ impl Verifier {
         issuer: impl Fn(&str) -> bool + Send + Sync + 'static,
         audiences: Vec<String>,
     ) -> Self {
-        Self { jwks, clock, issuer: Box::new(issuer), audiences, scope: |_, _| true }
+        Self { jwks, clock, issuer: Box::new(issuer), audiences, scope: |_, _| true, any_party: false }
     }
 
     /// Holds keys to the `issuer` that their set states of them: `scope` is told it, and the token's `iss`.
     pub(super) fn with_scope_of_keys(self, scope: fn(&str, &str) -> bool) -> Self {
         Self { scope, ..self }
+    }
+
+    /// For a provider that issues a token for one app of ours to none but those that belong with it: such a token's `azp`
+    /// may be any.
+    pub(super) fn with_any_party(self) -> Self {
+        Self { any_party: true, ..self }
     }
 
     /// What the token says of the person, if it holds.
@@ -76,8 +84,14 @@ impl Verifier {
         if !audiences.iter().any(ours) {
             return no("the token is for another app");
         }
-        if audiences.len() > 1 && !claims.azp.as_ref().is_some_and(ours) {
-            return no("the token is for several apps, and was issued to another");
+        // An access token may be an ID token in all else: its `aud` is where it may be used, its `azp` the app that got
+        // it, and that one could sign in here as the person.
+        let for_one = audiences.len() == 1;
+        match &claims.azp {
+            Some(azp) if ours(azp) || (self.any_party && for_one) => {}
+            Some(_) => return no("the token was issued to another app"),
+            None if for_one => {}
+            None => return no("the token is for several apps, and does not say which got it"),
         }
         if claims.exp <= now.saturating_sub(LEEWAY) {
             return no("the token has expired");

@@ -130,6 +130,9 @@ async fn a_token_of_another_app_is_refused_before_anybody_is_asked_for() {
             let token = case.fake.id_token_with(&ada(), |claims| claims["aud"] = audience.clone());
             assert_not_allowed(&case.identify(&token).await, case.fake.wire.name);
         }
+        // For us to read, and issued to another.
+        let token = case.fake.id_token_with(&ada(), |claims| claims["azp"] = json!("evil-app"));
+        assert_not_allowed(&case.identify(&token).await, case.fake.wire.name);
         assert_eq!(case.fake.calls(tokens.jwks), 0, "{}", case.fake.wire.name);
     }
 }

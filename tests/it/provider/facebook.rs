@@ -61,6 +61,7 @@ async fn a_token_of_limited_login_speaks_by_its_signature() {
     for (claim, value) in [
         ("iss", json!("https://facebook.com")),
         ("aud", json!("another-app")),
+        ("azp", json!("another-app")),
         ("sub", json!("")),
         ("sub", json!(null)),
     ] {

@@ -98,6 +98,20 @@ async fn our_apps_are_those_of_the_configuration() {
 }
 
 #[tokio::test]
+async fn an_android_app_gets_id_tokens_for_the_web_client_of_its_project() {
+    let (google, checker) = started().await;
+    let token = google.id_token_with(&ada(), |claims| claims["azp"] = json!("android-app"));
+    assert_eq!(checker.identify(NAME, &token).await, Ok(identity_of_ada()));
+    for audience in [json!("android-app"), json!(["google-client-id", "android-app"])] {
+        let token = google.id_token_with(&ada(), |claims| {
+            claims["aud"] = audience.clone();
+            claims["azp"] = json!("android-app");
+        });
+        assert_not_allowed(&checker.identify(NAME, &token).await, "not for the web client, or not for it alone");
+    }
+}
+
+#[tokio::test]
 async fn what_google_does_not_know_is_refused() {
     let (google, checker) = started().await;
     let refused = checker.identify(NAME, "ya29.garbage").await;

@@ -181,7 +181,11 @@ async fn each_claim_is_held_against_what_we_know() {
         ("events", json!(null), false),
         ("typ", json!("ID"), true),
         ("typ", json!("Bearer"), false),
-        ("azp", json!("evil-app"), true),
+        ("azp", json!(CLIENT_ID), true),
+        ("azp", json!("mobile"), true),
+        ("azp", json!("evil-app"), false),
+        ("azp", json!(""), false),
+        ("azp", json!([CLIENT_ID]), false),
     ];
     for (claim, value, holds) in cases {
         let token = oidc.id_token_with(&ada(), |claims| claims[claim] = value.clone());
