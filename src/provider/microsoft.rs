@@ -2,12 +2,13 @@
 //! any tenant or of one.
 //!
 //! Microsoft's keys serve many issuers, one per tenant, so a token has to agree with itself on its tenant and with its key
-//! on the issuer. Whoever runs a tenant gives its accounts any address, so that most addresses prove nothing.
+//! on the issuer. Whoever runs a tenant gives its accounts any address, so that most addresses prove nothing. Access tokens
+//! for an API of ours have the same header, issuer and audience as ID tokens, and are told from them by their claims.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use serde_json::Value;
 use uuid::{Uuid, uuid};
 
@@ -72,7 +73,31 @@ struct Claims {
     #[serde(default, rename = "xms_edov", deserialize_with = "edov")]
     verified: Verified,
     #[serde(flatten)]
+    access: AccessTokenClaims,
+    #[serde(flatten)]
     profile: Profile,
+}
+
+/// Claims by which an access token is known, whatever their values.
+#[derive(Deserialize)]
+struct AccessTokenClaims {
+    /// What the app may do for the person.
+    scp: Option<IgnoredAny>,
+    /// Whether the token is a person's or an app's.
+    idtyp: Option<IgnoredAny>,
+    /// How the app proved who it is.
+    azpacr: Option<IgnoredAny>,
+    /// What the app may do by itself; or, in ID tokens too, what the person is in our app.
+    roles: Option<IgnoredAny>,
+    /// The app that uses the token.
+    azp: Option<IgnoredAny>,
+}
+
+impl AccessTokenClaims {
+    const fn are_there(&self) -> bool {
+        let Self { scp, idtyp, azpacr, roles, azp } = self;
+        scp.is_some() || idtyp.is_some() || azpacr.is_some() || (roles.is_some() && azp.is_some())
+    }
 }
 
 /// Microsoft has written this as a boolean, as a number and as text.
@@ -92,7 +117,10 @@ impl Provider for Microsoft {
         if !presented.is_id_token() {
             return Err(Error::NotAllowed("access tokens of Microsoft are for Microsoft's own services to read"));
         }
-        let Claims { iss, tid, verified, mut profile } = self.id_tokens.verify(presented).await?;
+        let Claims { iss, tid, verified, access, mut profile } = self.id_tokens.verify(presented).await?;
+        if access.are_there() {
+            return Err(Error::NotAllowed("the token is an access token for an API of ours"));
+        }
         let tenant = tenant(&iss).filter(|tenant| tid.as_deref() == Some(&tenant.hyphenated().to_string()));
         let tenant = tenant.ok_or(Error::NotAllowed("the token is of two tenants"))?;
         profile.email_verified = match verified {
@@ -160,7 +188,11 @@ mod tests {
     fn a_claim_that_comes_twice_is_refused() {
         let read = |json: &str| serde_json::from_str::<Claims>(json).is_ok();
         assert!(read(r#"{"iss": "a", "tid": "b", "sub": "c"}"#));
-        for twice in [r#"{"iss": "a", "tid": "b", "tid": "b"}"#, r#"{"iss": "a", "sub": "c", "sub": "c"}"#] {
+        for twice in [
+            r#"{"iss": "a", "tid": "b", "tid": "b"}"#,
+            r#"{"iss": "a", "sub": "c", "sub": "c"}"#,
+            r#"{"iss": "a", "roles": [], "roles": []}"#,
+        ] {
             assert!(!read(twice), "{twice}");
         }
     }

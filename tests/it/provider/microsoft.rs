@@ -68,6 +68,33 @@ async fn a_token_agrees_with_itself_on_its_tenant() {
 }
 
 #[tokio::test]
+async fn an_access_token_for_an_api_of_ours_is_no_id_token() {
+    let (microsoft, checker) = started("audiences: [spa]").await;
+    let with = |claims: Value| {
+        microsoft
+            .id_token_with(&ada(), |token| token.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone()))
+    };
+    for access_token in [
+        json!({ "azp": "evil-app", "azpacr": "1", "scp": "user_impersonation" }),
+        json!({ "azp": "evil-app" }),
+        // Of our own apps, which call that API: whoever is called could sign in as the caller.
+        json!({ "azp": MICROSOFT.client_id, "azpacr": "0", "scp": "user_impersonation" }),
+        json!({ "azp": "spa", "azpacr": "0", "scp": "user_impersonation" }),
+        json!({ "scp": "user_impersonation" }),
+        json!({ "azp": "spa", "roles": ["Orders.Write"] }),
+        json!({ "azp": "spa", "azpacr": "2" }),
+        json!({ "idtyp": "app" }),
+        json!({ "idtyp": "user" }),
+    ] {
+        assert_not_allowed(&checker.identify(NAME, &with(access_token.clone())).await, &access_token.to_string());
+    }
+    // A person's roles in our app stand in ID tokens as well.
+    for id_token in [json!({ "roles": ["Admin"] }), json!({ "azp": MICROSOFT.client_id })] {
+        assert!(checker.identify(NAME, &with(id_token.clone())).await.is_ok(), "{id_token}");
+    }
+}
+
+#[tokio::test]
 async fn a_key_signs_for_the_issuer_that_it_is_published_for() {
     let (microsoft, checker) = started("").await;
     // The keys of personal accounts stand in the same set.
