@@ -196,13 +196,13 @@ struct Claims {
 /// RFC 7519 section 4.1.3.
 #[derive(Deserialize)]
 #[serde(untagged)]
-pub(super) enum Audience {
+enum Audience {
     One(String),
     Several(Vec<String>),
 }
 
 impl Audience {
-    pub(super) fn all(&self) -> &[String] {
+    fn all(&self) -> &[String] {
         match self {
             Self::One(one) => std::slice::from_ref(one),
             Self::Several(several) => several,
