@@ -1,6 +1,7 @@
 //! `gitlab`: access tokens and ID tokens of gitlab.com, or of another GitLab.
 //!
-//! The API answers any app's token, so token/info is asked first for which app it was issued.
+//! The API answers any app's token, so token/info is asked first for which app it was issued. A GitLab that sends no mail to
+//! confirm addresses calls each one confirmed, and does not tell; gitlab.com does send it.
 
 use std::sync::Arc;
 
@@ -19,16 +20,20 @@ use crate::secret::Secret;
 
 pub(super) const ROW: Row = Row {
     name: "gitlab",
-    endpoints: &[("base", Some("https://gitlab.com"))],
+    endpoints: &[("base", Some(GITLAB_COM))],
     needs_secret: None,
-    extras: &[Extra::Audiences],
+    extras: &[Extra::Audiences, Extra::TrustEmail],
     make,
 };
+
+const GITLAB_COM: &str = "https://gitlab.com";
 
 struct GitLab {
     http: Http,
     base: Url,
     audiences: Vec<String>,
+    /// Whether an address that it calls confirmed is the person's.
+    trusted: bool,
     id_tokens: Verifier,
 }
 
@@ -36,14 +41,19 @@ fn make(parts: Parts) -> Result<Arc<dyn Provider>, Unusable> {
     let audiences = parts.settings.our_ids();
     let base = parts.endpoint("base")?;
     let jwks = Jwks::at(beneath(&base, &["oauth", "discovery", "keys"]), parts.http.clone(), parts.clock.clone());
-    // As a GitLab writes its own URL.
-    let issuer = base.as_str().trim_end_matches('/').to_owned();
+    let issuer = issuer(&base);
     Ok(Arc::new(GitLab {
+        trusted: issuer == GITLAB_COM || parts.settings.trust_email,
         id_tokens: Verifier::new(jwks, parts.clock, move |iss| iss == issuer, audiences.clone()),
         base,
         audiences,
         http: parts.http,
     }))
+}
+
+/// The URL of a GitLab as it writes its own.
+fn issuer(base: &Url) -> String {
+    base.as_str().trim_end_matches('/').to_owned()
 }
 
 /// What token/info says of an access token, as far as it matters.
@@ -65,7 +75,7 @@ struct User {
     username: Option<String>,
     name: Option<String>,
     email: Option<String>,
-    /// When the address was confirmed; null until then.
+    /// When the address was confirmed, or the account made where no address is; null until then.
     confirmed_at: Option<String>,
 }
 
@@ -73,11 +83,12 @@ struct User {
 impl Provider for GitLab {
     async fn identify(&self, presented: &Presented<'_>) -> Result<Identity, Error> {
         if presented.is_id_token() {
-            let profile: Profile = self.id_tokens.verify(presented).await?;
+            let mut profile: Profile = self.id_tokens.verify(presented).await?;
+            profile.email_verified = self.verified(profile.email_verified == Verified::Yes);
             return profile.identity(Profile::local_part);
         }
         let user = self.by_access_token(presented.access_token()?).await?;
-        let verified = if user.confirmed_at.is_some() { Verified::Yes } else { Verified::No };
+        let verified = self.verified(user.confirmed_at.is_some());
         let (first_name, last_name) = identity::split(user.name.as_deref().unwrap_or_default());
         Ok(Identity {
             subject: identity::subject(user.id.map(|id| id.to_string()))?,
@@ -90,6 +101,10 @@ impl Provider for GitLab {
 }
 
 impl GitLab {
+    const fn verified(&self, confirmed: bool) -> Verified {
+        if confirmed && self.trusted { Verified::Yes } else { Verified::No }
+    }
+
     async fn by_access_token(&self, token: &Secret) -> Result<User, Error> {
         let url = beneath(&self.base, &["oauth", "token", "info"]);
         let info: TokenInfo = self.http.get("token/info", url).bearer(token).ask().await?;
@@ -104,5 +119,28 @@ impl GitLab {
             return Err(Error::NotAllowed("token/info and user name two persons"));
         }
         Ok(user)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gitlab_com_is_known_by_its_url_and_no_other_is_taken_for_it() {
+        let is_gitlab_com = |base: &str| issuer(&Url::parse(base).unwrap()) == GITLAB_COM;
+        for same in [GITLAB_COM, "https://gitlab.com/", "https://GitLab.com", "https://gitlab.com:443/"] {
+            assert!(is_gitlab_com(same), "{same}");
+        }
+        for other in [
+            "http://gitlab.com",
+            "https://gitlab.com.example.test",
+            "https://gitlab.com@example.test",
+            "https://gitlab.com:8443",
+            "https://gitlab.com/mirror",
+            "https://git.gitlab.com",
+        ] {
+            assert!(!is_gitlab_com(other), "{other}");
+        }
     }
 }

@@ -28,7 +28,7 @@ pub enum Extra {
     /// `audiences`: more ids of ours that a token may have been issued to.
     Audiences,
     /// `trust_email`: all its addresses count as verified, unless it says of one that it is not. A provider that also has
-    /// `tenant` has it for one tenant only.
+    /// `tenant` has it for one tenant only; GitLab, for others than gitlab.com, whose addresses count without.
     TrustEmail,
     /// `tenant`: whose accounts are taken, of a provider that serves many.
     Tenant,
@@ -54,7 +54,7 @@ pub struct Settings {
     pub endpoints: Vec<(&'static str, Url)>,
     /// The issuer to the letter, for `type: oidc`.
     pub issuer: Option<String>,
-    /// An address counts as verified unless the provider says that it is not.
+    /// An address counts as verified unless the provider says that it is not; of GitLab, if it says that it is.
     pub trust_email: bool,
     /// The one tenant whose accounts are taken.
     pub tenant: Option<Uuid>,

@@ -21,7 +21,7 @@ fn a_key_that_a_provider_does_not_have_is_unknown() {
     for (entry, place, part) in [
         ("github: { client_id: a, client_secret: b, audiences: [c] }", "1:56", "unknown key `audiences`"),
         ("github: { client_id: a, client_secret: b, tenant: c }", "1:56", "unknown key `tenant`"),
-        ("gitlab: { client_id: a, trust_email: true }", "1:38", "unknown key `trust_email`"),
+        ("gitlab: { client_id: a, tenant: TENANT }", "1:38", "unknown key `tenant`"),
         ("discord: { client_id: a, accept_any_app: true }", "1:39", "unknown key `accept_any_app`"),
         ("twitter-oauth2: { client_id: a, accept_any_app: true, audiences: [c] }", "1:68", "unknown key `audiences`"),
         ("slack: { client_id: a, endpoints: { api: 'https://a' } }", "1:50", "known here: jwks"),
@@ -54,6 +54,18 @@ fn addresses_are_trusted_of_one_tenant_or_of_none() {
         let provider = &settings.providers[0];
         assert_eq!(provider.tenant.map(|tenant| tenant.to_string()).as_deref(), Some(TENANT));
         assert!(provider.trust_email && settings.warnings.is_empty());
+    }
+}
+
+#[test]
+fn addresses_of_a_gitlab_may_be_trusted() {
+    for (entry, trusted) in [
+        ("gitlab: { client_id: a }", false),
+        ("gitlab: { client_id: a, trust_email: true }", true),
+        ("gitlab: { client_id: a, trust_email: true, endpoints: { base: 'https://git.example.com' } }", true),
+    ] {
+        let settings = settings(entry);
+        assert_eq!((settings.providers[0].trust_email, settings.warnings.len()), (trusted, 0), "{entry}");
     }
 }
 

@@ -13,7 +13,7 @@ const NAME: &str = "gitlab";
 
 async fn started() -> (Fake, Checker) {
     let gitlab = Fake::start(&GITLAB).await;
-    let checker = checker(&[&gitlab.yaml_with("audiences: [mobile]")]);
+    let checker = checker(&[&gitlab.yaml_with("audiences: [mobile], trust_email: true")]);
     (gitlab, checker)
 }
 
@@ -73,6 +73,24 @@ async fn an_address_is_verified_once_it_is_confirmed() {
     assert_eq!(verified().await, Some(Verified::No));
     gitlab.fails(USER, Fault::edited(|user| drop(user.as_object_mut().unwrap().remove("confirmed_at"))));
     assert_eq!(verified().await, Some(Verified::No));
+    for said in [json!(false), json!(null)] {
+        let token = gitlab.id_token_with(&ada(), |claims| claims["email_verified"] = said.clone());
+        let email = checker.identify(NAME, &token).await.unwrap().email;
+        assert_eq!(email.map(|email| email.verified), Some(Verified::No), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_gitlab_of_one_s_own_may_confirm_whatever_is_typed_unless_it_is_trusted() {
+    let gitlab = Fake::start(&GITLAB).await;
+    for settings in ["", "trust_email: false"] {
+        let checker = checker(&[&gitlab.yaml_with(settings)]);
+        for token in [gitlab.user(&ada()), gitlab.id_token(&ada())] {
+            let identity = checker.identify(NAME, &token).await.unwrap();
+            let unverified = Email { address: "ada@example.test".to_owned(), verified: Verified::No };
+            assert_eq!((&*identity.subject, identity.email), ("1001", Some(unverified)), "{settings}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -17,7 +17,8 @@ pub const JWKS: &str = "/oauth/discovery/keys";
 pub const GITLAB: Wire = Wire {
     name: "gitlab",
     client_id: CLIENT_ID,
-    settings: "",
+    // It is not gitlab.com.
+    settings: "trust_email: true",
     endpoints: &[("base", "")],
     namespace: "",
     access_tokens: Some(AccessTokens {
