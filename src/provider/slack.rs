@@ -6,7 +6,9 @@ use async_trait::async_trait;
 use serde::Deserialize;
 
 use super::{
-    Error, Extra, Identity, Parts, Presented, Provider, Row, Unusable, id_token::Verifier, identity::Profile,
+    Error, Extra, Identity, Parts, Presented, Provider, Row, Unusable,
+    id_token::Verifier,
+    identity::{self, Profile},
     jwks::Jwks,
 };
 
@@ -33,7 +35,10 @@ fn make(parts: Parts) -> Result<Arc<dyn Provider>, Unusable> {
 /// What an ID token says of the person.
 #[derive(Deserialize)]
 struct Claims {
-    /// Unique across workspaces.
+    /// Of the workspace.
+    #[serde(rename = "https://slack.com/team_id")]
+    team_id: Option<String>,
+    /// Unique within the workspace only, as Slack says of the `id` of its user objects.
     #[serde(rename = "https://slack.com/user_id")]
     user_id: Option<String>,
     #[serde(flatten)]
@@ -46,7 +51,11 @@ impl Provider for Slack {
         if !presented.is_id_token() {
             return Err(Error::NotAllowed("Slack does not tell for which app an access token was issued"));
         }
-        let Claims { user_id, profile } = self.id_tokens.verify(presented).await?;
-        Profile { sub: user_id, ..profile }.identity(Profile::local_part)
+        let Claims { team_id, user_id, profile } = self.id_tokens.verify(presented).await?;
+        let (team, user) = (identity::subject(team_id)?, identity::subject(user_id)?);
+        if team.contains(':') {
+            return Err(Error::NotAllowed("the id of the workspace could be that of another and a part of a person's"));
+        }
+        Profile { sub: Some(format!("{team}:{user}")), ..profile }.identity(Profile::local_part)
     }
 }

@@ -9,12 +9,15 @@ use super::{
 
 pub const CLIENT_ID: &str = "25259531569.1115229121";
 
+/// Of a workspace.
+pub const TEAM: &str = "T0RR";
+
 pub const SLACK: Wire = Wire {
     name: "slack",
     client_id: CLIENT_ID,
     settings: "",
     endpoints: &[("jwks", "/openid/connect/keys")],
-    namespace: "",
+    namespace: "T0RR:",
     access_tokens: None,
     id_tokens: Some(IdTokens {
         issuer: Some("https://slack.com"),
@@ -28,7 +31,7 @@ pub const SLACK: Wire = Wire {
 fn claims(person: &Person, claims: &mut Value) {
     for (claim, value) in [
         ("https://slack.com/user_id", json!(person.id)),
-        ("https://slack.com/team_id", json!("T0RR")),
+        ("https://slack.com/team_id", json!(TEAM)),
         ("sub", json!("U0R7MFMJM")),
         ("at_hash", json!("tUbyWGBHe0V32FJEupkgVQ")),
         ("auth_time", claims["iat"].clone()),
