@@ -39,7 +39,7 @@ set -x; $$sudo apt-get update -q && $$sudo apt-get install -q -y --no-install-re
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: run test check fmt lint docs audit clean help tools
+.PHONY: run test check fmt lint docs audit clean help tools test-tools
 
 run: tools ## build and start the quick start (CONFIG=FILE for another configuration)
 # The development profile: it is there in half the time of the release build, shares its work with
@@ -50,7 +50,7 @@ ifeq ($(CONFIG),config/quickstart.yaml)
 endif
 	@exec $(CARGO) run $(LOCKED) --quiet -- serve --config $(CONFIG)
 
-test: tools $(DJANGO)/requirements.txt ## run every test
+test: test-tools $(DJANGO)/requirements.txt ## run every test
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
 	  set -x; $(CARGO) nextest run $(LOCKED) && $(CARGO) nextest run $(LOCKED) --run-ignored only django:: && \
 	  $(CARGO) test $(LOCKED) --doc; \
@@ -80,12 +80,19 @@ clean: ## remove what was built; data/ stays
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
 
+# A PostgreSQL server is imported from in a test, which starts one of its own.
+test-tools: SERVERS := postgresql
+test-tools: tools
+
 # A C compiler and cmake build the C parts of the dependencies (zlib-ng, AWS-LC, SQLite).
 tools:
 	@command -v $(CARGO) >/dev/null || { echo 'Rust is missing: see https://rustup.rs' >&2; exit 1; }
 	@missing=; \
 	command -v cc >/dev/null || missing="$$missing gcc libc6-dev"; \
 	command -v cmake >/dev/null || missing="$$missing cmake"; \
+	for server in $(SERVERS); do \
+	  ls /usr/lib/$$server/*/bin/postgres >/dev/null 2>&1 || missing="$$missing $$server"; \
+	done; \
 	test -n "$$missing" || exit 0; \
 	$(INSTALL)
 

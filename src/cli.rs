@@ -5,6 +5,7 @@ mod check;
 mod client;
 mod failure;
 mod health;
+mod import;
 mod print_config;
 mod prompt;
 mod serve;
@@ -64,6 +65,11 @@ Examples:
   passgate account promote ada@example.com
   passgate account deactivate ada@example.com";
 
+const IMPORT_EXAMPLES: &str = "\
+Examples:
+  passgate import django --dry-run dump.json
+  passgate import django postgres://django@db.internal/shop";
+
 const CLIENT_EXAMPLES: &str = "\
 Examples:
   passgate client create mobile
@@ -92,6 +98,9 @@ enum Command {
     /// Make and list OAuth clients kept in the store
     #[command(subcommand, after_help = CLIENT_EXAMPLES)]
     Client(client::ClientCommand),
+    /// Take accounts over from another system
+    #[command(subcommand, after_help = IMPORT_EXAMPLES)]
+    Import(import::ImportCommand),
 }
 
 /// Runs the process's own arguments to the end, telling on standard error what went wrong.
@@ -124,6 +133,7 @@ impl Cli {
             Command::Version => version::run(),
             Command::Account(command) => store::account(command, config),
             Command::Client(command) => store::client(command, config),
+            Command::Import(command) => import::run(command, config),
         }
     }
 }

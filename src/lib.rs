@@ -24,6 +24,7 @@
 pub mod cli;
 pub mod app;
 pub mod config;
+pub mod import;
 // Proxied traffic, in the order a request meets it.
 pub mod listener;
 pub mod proxy;

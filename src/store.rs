@@ -6,6 +6,8 @@
 
 #[cfg(test)]
 pub(crate) mod contract;
+mod imports;
+mod links;
 pub mod sql;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -14,10 +16,14 @@ use std::{path::PathBuf, time::Duration};
 
 use async_trait::async_trait;
 
+pub use self::{
+    imports::{Import, ImportStore, Imported, ImportedLink, LinkOutcome},
+    links::{DeleteLink, InsertLink, LinkSignIn, LinkStore, Names},
+};
 use crate::{
     change_log::Change,
     clock::Timestamp,
-    model::{Account, AccountId, ClientId, Epoch, Link, LinkKey, Scope, SessionId, SourceId},
+    model::{Account, AccountId, ClientId, Epoch, LinkKey, Scope, SessionId, SourceId},
     session::{Presented, Refusal, Rules, Session},
 };
 
@@ -52,9 +58,15 @@ pub enum StoreError {
 }
 
 /// Every store is all of these.
-pub trait Store: AccountStore + LinkStore + SessionStore + ClientStore + KeyStore + ChangeStore + Send + Sync {}
+pub trait Store:
+    AccountStore + LinkStore + SessionStore + ClientStore + KeyStore + ChangeStore + ImportStore + Send + Sync
+{
+}
 
-impl<T: AccountStore + LinkStore + SessionStore + ClientStore + KeyStore + ChangeStore + Send + Sync> Store for T {}
+impl<T> Store for T where
+    T: AccountStore + LinkStore + SessionStore + ClientStore + KeyStore + ChangeStore + ImportStore + Send + Sync
+{
+}
 
 /// An account with what proves it.
 #[derive(Clone)]
@@ -164,82 +176,6 @@ pub trait AccountStore {
         hash: &str,
         keep: SessionId,
     ) -> Result<bool, StoreError>;
-}
-
-/// What a provider calls a person, for an account to take over.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Names {
-    /// Given name.
-    pub first: String,
-    /// Family name.
-    pub last: String,
-}
-
-/// What became of a sign-in by a link.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "made once per sign-in, and taken apart at once")]
-pub enum LinkSignIn {
-    /// The session is made.
-    SignedIn(SessionStart),
-    /// The account is deactivated; nothing changed.
-    Inactive(AccountId),
-    /// No account is linked to the identity.
-    Unknown,
-}
-
-/// What became of a link to be made.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum InsertLink {
-    /// It is kept.
-    Inserted(Link),
-    /// The account had it already.
-    Present(Link),
-    /// Another account has it.
-    Taken,
-    /// The account is deactivated, or none.
-    NoAccount,
-}
-
-/// What became of a link to be deleted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DeleteLink {
-    /// It is gone.
-    Deleted,
-    /// The account has no such link.
-    Unknown,
-    /// It is the only way in to the account, and stays.
-    LastWay,
-}
-
-/// Identities at providers, and whose they are.
-#[async_trait]
-pub trait LinkStore {
-    /// Makes a session of the account that is linked to `key`, in one step, and has it take over `names`.
-    async fn sign_in_by_link(
-        &self,
-        key: &LinkKey,
-        names: Option<&Names>,
-        session: &NewSession,
-    ) -> Result<LinkSignIn, StoreError>;
-
-    /// The account that is linked to `key`.
-    async fn linked_account(&self, key: &LinkKey) -> Result<Option<AccountId>, StoreError>;
-
-    /// Links an active account to `key`, if nobody else is.
-    async fn insert_link(&self, account: AccountId, key: &LinkKey) -> Result<InsertLink, StoreError>;
-
-    /// The account's links, oldest first.
-    async fn links(&self, account: AccountId) -> Result<Vec<Link>, StoreError>;
-
-    /// Deletes the account's link of this id and provider, unless it could not sign in without it: there must be a
-    /// password with an address, or another link to one of the `usable` providers.
-    async fn delete_link(
-        &self,
-        account: AccountId,
-        provider: &str,
-        id: i64,
-        usable: &[String],
-    ) -> Result<DeleteLink, StoreError>;
 }
 
 /// A session to be made.

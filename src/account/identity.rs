@@ -1,6 +1,7 @@
 //! Sign-in with an identity that a provider vouches for: into the account that is linked to it, or a new one.
 //!
-//! Never by address: whoever gets a provider to say an address would get the account that has it.
+//! Never by address: whoever gets a provider to say an address would get the account that has it. Links that were
+//! imported under an address are the one exception, once, for who has it verified.
 
 use unicode_normalization::UnicodeNormalization;
 
@@ -18,6 +19,8 @@ pub struct SignedIn {
     pub start: SessionStart,
     /// The account was made for it.
     pub new: bool,
+    /// The identity took over a link that was imported under its address.
+    pub took_over: bool,
     /// The account that had the address, and lost it.
     pub reclaimed: Option<AccountId>,
 }
@@ -63,15 +66,20 @@ impl Accounts {
         let names = names(identity);
         // Of first sign-ins at once one makes the account, and the others find it when they look again.
         for _ in 0..2 {
-            match self.store.sign_in_by_link(&key, names.as_ref(), session).await? {
-                LinkSignIn::SignedIn(start) => return Ok(SignedIn { start, new: false, reclaimed: None }),
+            match self.store.sign_in_by_link(&key, verified_email(identity), names.as_ref(), session).await? {
+                LinkSignIn::SignedIn(start) => {
+                    return Ok(SignedIn { start, new: false, took_over: false, reclaimed: None });
+                }
+                LinkSignIn::TakenOver(start) => {
+                    return Ok(SignedIn { start, new: false, took_over: true, reclaimed: None });
+                }
                 LinkSignIn::Inactive(_) => return Err(NoSignIn::Inactive.into()),
                 LinkSignIn::Unknown => {}
             }
             let new = self.enrolment(&key, identity, session)?;
             match self.store.insert_account(&new).await? {
                 InsertAccount::Inserted { session: Some(start), reclaimed } => {
-                    return Ok(SignedIn { start, new: true, reclaimed });
+                    return Ok(SignedIn { start, new: true, took_over: false, reclaimed });
                 }
                 InsertAccount::EmailTaken => return Err(NoSignIn::AddressTaken.into()),
                 InsertAccount::LinkTaken => {}
@@ -112,6 +120,12 @@ impl Accounts {
             ..Enrolment::of(account, Some(&email_key))
         })
     }
+}
+
+/// The address as the provider spells it, if it has seen that it is the person's.
+fn verified_email(identity: &Identity) -> Option<&str> {
+    let email = identity.email.as_ref()?;
+    (email.verified == Verified::Yes).then_some(email.address.as_str())
 }
 
 struct Address {

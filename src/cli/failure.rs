@@ -2,7 +2,7 @@
 
 use std::{fmt, process::ExitCode};
 
-use crate::{app, config, master, store::StoreError, token};
+use crate::{app, config, import, master, store::StoreError, token};
 
 /// Wrong usage, or a configuration that does not hold (`EX_USAGE`).
 pub const USAGE: u8 = 64;
@@ -85,6 +85,18 @@ impl From<anyhow::Error> for Failure {
             }
         }
         Self { code, message }
+    }
+}
+
+impl From<import::Error> for Failure {
+    fn from(error: import::Error) -> Self {
+        let message = error.to_string();
+        match error {
+            import::Error::Input(_) => Self::usage(message),
+            import::Error::Unavailable(_) | import::Error::Scratch(_) => Self::unavailable(message),
+            import::Error::Report(_) => Self::internal(message),
+            import::Error::Store(error) => error.into(),
+        }
     }
 }
 

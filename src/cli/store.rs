@@ -32,17 +32,28 @@ pub fn client(command: client::ClientCommand, config: &Path) -> Result<(), Failu
     })
 }
 
-fn with_store(config: &Path, run: impl AsyncFnOnce(Settings, Opened) -> Result<(), Failure>) -> Result<(), Failure> {
+pub fn with_store(
+    config: &Path,
+    run: impl AsyncFnOnce(Settings, Opened) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     let settings = super::load(config)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::internal(format!("the system refused: {error}")))?;
-    runtime.block_on(async {
+    block_on(async {
         let opened = app::open(&settings, &Clock::system(), Role::Command).await?;
         let store = Arc::clone(&opened.store);
         let done = run(settings, opened).await;
         store.close().await;
         done
     })
+}
+
+/// Runs a command that waits for something.
+pub fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::internal(format!("the system refused: {error}")))?;
+    let done = runtime.block_on(command);
+    // Waits for nobody: standard input may never end.
+    runtime.shutdown_background();
+    done
 }

@@ -86,11 +86,14 @@ impl Caller {
 
     /// A session came to be by the word of a provider, and perhaps an account with it.
     pub fn signed_in_with(&self, provider: &str, client: &ClientId, signed_in: &SignedIn) {
-        let SignedIn { start, new, reclaimed } = signed_in;
+        let SignedIn { start, new, took_over, reclaimed } = signed_in;
         let (account, session) = (start.account.id, start.session.id);
         if *new {
             self.metrics.sign_ups.count("ok");
             event!(info, self, "sign_up", account = %account, provider);
+        }
+        if *took_over {
+            event!(info, self, "link.taken_over", account = %account, provider);
         }
         if let Some(loser) = reclaimed {
             event!(warn, self, "account.reclaimed", account = %loser, by = %account, provider);

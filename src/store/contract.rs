@@ -9,6 +9,7 @@
 pub mod accounts;
 pub mod changes;
 pub mod enrolments;
+pub mod imports;
 pub mod keys;
 pub mod links;
 pub mod rotation;
@@ -66,6 +67,23 @@ macro_rules! store_contract {
                 an_address_that_is_free_needs_no_reclaiming
                 a_race_to_reclaim_one_address_has_one_winner
                 reclaiming_and_sign_ins_at_once_leave_the_squatter_no_session
+            }
+            imports {
+                an_import_comes_back_as_it_was_given
+                an_import_again_changes_nothing
+                an_import_that_was_cut_short_is_completed
+                a_judgement_is_what_an_import_would_be_and_writes_nothing
+                an_imported_account_never_takes_an_address
+                an_imported_link_never_takes_an_identity
+                an_account_that_is_there_gets_the_links_it_lacks
+                a_link_by_address_is_taken_over_by_the_first_verified_identity
+                a_link_by_address_opens_to_its_exact_spelling_alone
+                a_link_by_address_opens_once
+                a_link_by_address_is_no_identity_itself
+                a_link_by_address_of_the_inactive_waits
+                a_race_for_a_link_by_address_has_one_winner
+                a_link_by_address_that_was_taken_over_is_not_imported_again
+                a_link_by_address_can_be_deleted
             }
             links {
                 links_come_back_as_they_were_given_the_oldest_first

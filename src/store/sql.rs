@@ -6,6 +6,7 @@
 mod accounts;
 mod changes;
 mod clients;
+mod imports;
 mod keys;
 mod links;
 mod open;

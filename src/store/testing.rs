@@ -13,6 +13,7 @@ use super::{
     sql::{Role, SqlStore},
     *,
 };
+use crate::model::Link;
 
 pub(crate) struct TestStore {
     pub sql: SqlStore,
@@ -98,6 +99,7 @@ delegate! {
         fn sign_in_by_link(
             &self,
             key: &LinkKey,
+            verified_email: Option<&str>,
             names: Option<&Names>,
             session: &NewSession
         ) -> Result<LinkSignIn, StoreError>;
@@ -132,6 +134,10 @@ delegate! {
         fn insert_client(&self, client: &StoredClient) -> Result<bool, StoreError>;
         fn clients(&self) -> Result<Vec<StoredClient>, StoreError>;
         fn replace_secret_hash(&self, id: &ClientId, current: &str, mac: &[u8; 32]) -> Result<bool, StoreError>;
+    }
+    ImportStore {
+        fn judge_imports(&self, imports: Vec<Import>) -> Result<Vec<Imported>, StoreError>;
+        fn import_accounts(&self, imports: Vec<Import>) -> Result<Vec<Imported>, StoreError>;
     }
     KeyStore {
         fn keys(&self) -> Result<Vec<StoredKey>, StoreError>;

@@ -26,12 +26,13 @@ const HOMES: &[(&str, &[&str])] = &[
     ("bcrypt", &["password"]),
     ("scrypt", &["password"]),
     ("zxcvbn", &["password"]),
-    ("sqlx", &["store"]),
+    ("sqlx", &["store", "import"]),
     ("granit_parser", &["config"]),
     ("prometheus", &["telemetry"]),
     ("tracing_subscriber", &["telemetry"]),
     ("clap", &["cli"]),
     ("rpassword", &["cli"]),
+    ("indicatif", &["cli"]),
 ];
 
 /// Lines, tests included.

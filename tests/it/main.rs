@@ -17,6 +17,7 @@ mod command_line;
 mod django;
 mod durability;
 mod house_rules;
+mod import;
 mod outage;
 mod provider;
 mod request_path;

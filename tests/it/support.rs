@@ -5,6 +5,7 @@ pub mod answer;
 mod described;
 mod gateway;
 pub mod log;
+pub mod postgres;
 pub mod process;
 pub mod provider;
 pub mod h2;

@@ -132,7 +132,7 @@ pub async fn an_account_that_loses_its_address_is_locked(bench: &Bench) {
     let until = first.access_expires_at + CHANGE_MARGIN;
     assert_eq!(bench.log().await, [Change::AccountEpoch { account: squatter.id, min_epoch: Epoch(1), until }]);
 
-    let answer = bench.store().sign_in_by_link(&link.key, None, &new_session()).await.unwrap();
+    let answer = bench.store().sign_in_by_link(&link.key, None, None, &new_session()).await.unwrap();
     assert_eq!(answer, LinkSignIn::Inactive(squatter.id));
     for account in [&squatter, &locked] {
         assert_eq!(bench.begin(account, &new_session()).await, None);
@@ -222,10 +222,10 @@ pub async fn reclaiming_and_sign_ins_at_once_leave_the_squatter_no_session(bench
                         None
                     }
                     _ if i % 3 == 0 => store.create_session(squatter.id, squatter.epoch, &new_session()).await.unwrap(),
-                    _ => match store.sign_in_by_link(&link.key, None, &new_session()).await.unwrap() {
+                    _ => match store.sign_in_by_link(&link.key, None, None, &new_session()).await.unwrap() {
                         LinkSignIn::SignedIn(start) => Some(start),
                         LinkSignIn::Inactive(_) => None,
-                        LinkSignIn::Unknown => panic!("its link stays"),
+                        LinkSignIn::Unknown | LinkSignIn::TakenOver(_) => panic!("its link stays"),
                     },
                 }
             }

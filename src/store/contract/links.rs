@@ -19,7 +19,7 @@ async fn without_password(bench: &Bench, name: &str) -> Account {
 }
 
 async fn sign_in(bench: &Bench, link: &Link, names: Option<&Names>, session: &NewSession) -> LinkSignIn {
-    bench.store().sign_in_by_link(&link.key, names, session).await.unwrap()
+    bench.store().sign_in_by_link(&link.key, None, names, session).await.unwrap()
 }
 
 async fn delete(bench: &Bench, account: &Account, link: &Link, usable: &[&str]) -> DeleteLink {
@@ -312,7 +312,10 @@ pub async fn an_unknown_identity_signs_nobody_in(bench: &Bench) {
     delete(bench, &ann, &deleted, &[]).await;
     for key in [key("google-oauth2", "42"), key("facebook", "4"), key("facebook", "ann@example.org"), deleted.key] {
         let new = new_session();
-        assert_eq!(bench.store().sign_in_by_link(&key, None, &new).await.unwrap(), LinkSignIn::Unknown);
+        assert_eq!(
+            bench.store().sign_in_by_link(&key, Some("ann@example.org"), None, &new).await.unwrap(),
+            LinkSignIn::Unknown
+        );
         assert_eq!(bench.session(new.id).await, None);
     }
     assert_eq!(links(bench, &ann).await, [link]);
@@ -331,7 +334,7 @@ pub async fn deactivation_and_sign_ins_by_link_at_once_leave_nothing_alive(bench
                         store.change_account(id, &AccountChange::Active(false)).await.unwrap();
                         return None;
                     }
-                    Some(store.sign_in_by_link(&link.key, None, &new_session()).await.unwrap())
+                    Some(store.sign_in_by_link(&link.key, None, None, &new_session()).await.unwrap())
                 }
             })
             .await;
@@ -347,7 +350,7 @@ pub async fn deactivation_and_sign_ins_by_link_at_once_leave_nothing_alive(bench
                     assert!(remembered_until.unwrap() >= start.access_expires_at + CHANGE_MARGIN);
                 }
                 LinkSignIn::Inactive(inactive) => assert_eq!(inactive, id),
-                LinkSignIn::Unknown => panic!("its link stays"),
+                LinkSignIn::Unknown | LinkSignIn::TakenOver(_) => panic!("its link stays"),
             }
         }
         assert_eq!(bench.store().sessions_of(id, 100).await.unwrap(), []);

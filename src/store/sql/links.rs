@@ -18,12 +18,16 @@ impl LinkStore for SqlStore {
     async fn sign_in_by_link(
         &self,
         key: &LinkKey,
+        verified_email: Option<&str>,
         names: Option<&Names>,
         session: &NewSession,
     ) -> Result<LinkSignIn, StoreError> {
-        let (key, names, session) = (key.clone(), names.cloned(), session.clone());
+        let (key, email, names, session) =
+            (key.clone(), verified_email.map(str::to_owned), names.cloned(), session.clone());
         self.writer
-            .write(move |step| Box::pin(async move { sign_in(step, &key, names.as_ref(), &session).await }))
+            .write(move |step| {
+                Box::pin(async move { sign_in(step, &key, email.as_deref(), names.as_ref(), &session).await })
+            })
             .await
     }
 
@@ -57,10 +61,16 @@ impl LinkStore for SqlStore {
 async fn sign_in(
     step: &mut Step,
     key: &LinkKey,
+    verified_email: Option<&str>,
     names: Option<&Names>,
     session: &NewSession,
 ) -> Result<LinkSignIn, StoreError> {
-    let Some(id) = account_of(&mut step.connection, key).await? else {
+    let known = account_of(&mut step.connection, key).await?;
+    let by_email = match verified_email {
+        Some(email) if known.is_none() => waiting(&mut step.connection, &key.provider, email).await?,
+        _ => None,
+    };
+    let Some(id) = known.or(by_email) else {
         return Ok(LinkSignIn::Unknown);
     };
     let Some(account) = accounts::find(&mut step.connection, id).await? else {
@@ -79,19 +89,31 @@ async fn sign_in(
             .execute(&mut step.connection)
             .await?;
     }
-    let start = sessions::create(step, id, account.epoch, session).await?;
-    Ok(start.map_or(LinkSignIn::Inactive(id), LinkSignIn::SignedIn))
+    if by_email.is_some() {
+        sqlx::query("UPDATE links SET subject = ? WHERE provider = ? AND by_email = ? AND subject IS NULL")
+            .bind(&key.subject)
+            .bind(&key.provider)
+            .bind(verified_email)
+            .execute(&mut step.connection)
+            .await?;
+    }
+    Ok(match sessions::create(step, id, account.epoch, session).await? {
+        Some(start) if by_email.is_some() => LinkSignIn::TakenOver(start),
+        Some(start) => LinkSignIn::SignedIn(start),
+        None => LinkSignIn::Inactive(id),
+    })
 }
 
 async fn link_up(step: &mut Step, account: AccountId, key: &LinkKey) -> Result<InsertLink, StoreError> {
-    match account_of(&mut step.connection, key).await? {
-        Some(owner) if owner != account => return Ok(InsertLink::Taken),
-        _ => {}
+    let owner = account_of(&mut step.connection, key).await?;
+    if owner.is_some_and(|owner| owner != account) {
+        return Ok(InsertLink::Taken);
     }
     if !accounts::find(&mut step.connection, account).await?.is_some_and(|account| account.active) {
         return Ok(InsertLink::NoAccount);
     }
-    match of(&mut step.connection, account).await?.into_iter().find(|link| link.key == *key) {
+    let present = of(&mut step.connection, account).await?.into_iter().find(|link| link.key == *key);
+    match present.filter(|_| owner.is_some()) {
         Some(present) => Ok(InsertLink::Present(present)),
         None => Ok(InsertLink::Inserted(insert(step, account, key).await?)),
     }
@@ -134,6 +156,20 @@ pub(super) async fn account_of(
     row.as_ref().map(|row| parsed(row, "account")).transpose()
 }
 
+/// Whose link waits under this address for the provider's id of its owner.
+async fn waiting(
+    connection: &mut SqliteConnection,
+    provider: &str,
+    email: &str,
+) -> Result<Option<AccountId>, sqlx::Error> {
+    let row = sqlx::query("SELECT account FROM links WHERE provider = ? AND by_email = ? AND subject IS NULL")
+        .bind(provider)
+        .bind(email)
+        .fetch_optional(connection)
+        .await?;
+    row.as_ref().map(|row| parsed(row, "account")).transpose()
+}
+
 /// Keeps a link that is nobody's yet.
 pub(super) async fn insert(step: &mut Step, account: AccountId, key: &LinkKey) -> Result<Link, sqlx::Error> {
     let row = sqlx::query("INSERT INTO links (account, provider, subject, created_at) VALUES (?, ?, ?, ?) RETURNING *")
@@ -155,9 +191,12 @@ async fn of(connection: &mut SqliteConnection, account: AccountId) -> Result<Vec
 }
 
 fn link(row: &SqliteRow) -> Result<Link, sqlx::Error> {
+    let subject: Option<String> = row.try_get("subject")?;
+    // While it waits, the address is what the person is called by.
+    let subject = subject.map_or_else(|| row.try_get("by_email"), Ok)?;
     Ok(Link {
         id: row.try_get("id")?,
-        key: LinkKey { provider: row.try_get("provider")?, subject: row.try_get("subject")? },
+        key: LinkKey { provider: row.try_get("provider")?, subject },
         created_at: Timestamp::from_millis(row.try_get("created_at")?),
     })
 }

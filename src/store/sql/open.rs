@@ -24,12 +24,12 @@ use crate::store::StoreError;
 const APPLICATION_ID: i64 = 0x5047_4154;
 
 /// The schema, one step per version; `PRAGMA user_version` counts the steps taken, and each step sets it.
-pub(super) const MIGRATIONS: [&str; 4] = [
-    include_str!("migrations/0001_accounts_sessions_log.sql"),
-    include_str!("migrations/0002_links_user_agents.sql"),
-    include_str!("migrations/0003_sources.sql"),
-    include_str!("migrations/0004_imported_client_secrets.sql"),
-];
+pub(super) const MIGRATIONS: [&str; 2] =
+    [include_str!("migrations/0001_accounts_sessions_log.sql"), include_str!("migrations/0002_sign_in_elsewhere.sql")];
+
+/// For a command, which may write more at once than sign-ins do in a day: 64 MiB of pages in memory, and 32 MiB of
+/// changes before they are moved into the file.
+const MUCH: &str = "PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = 8192;";
 
 /// How long to wait for another process's write. Less than a caller waits, so that it hears the reason.
 const BUSY: Duration = Duration::from_secs(2);
@@ -175,6 +175,10 @@ pub(super) async fn open(path: &Path, role: Role) -> Result<Opened, OpenError> {
         return Err(OpenError::Damaged { path, reason });
     }
     let mut connected = connect(&path).await?;
+    if role == Role::Command {
+        let set = sqlx::raw_sql(MUCH).execute(&mut connected.connection).await;
+        set.map_err(|error| refused(&path, error))?;
+    }
     if role == Role::Serve && size <= CHECKED_WHOLE {
         let verdict: String = sqlx::query_scalar("PRAGMA quick_check(1)")
             .fetch_one(&mut connected.connection)

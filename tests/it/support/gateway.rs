@@ -1,6 +1,6 @@
 //! The gateway under test, composed as `serve` composes it, with a clock of the test's own.
 
-use std::{borrow::Borrow, net::SocketAddr, sync::Arc, time::Duration};
+use std::{borrow::Borrow, net::SocketAddr, process::Command, sync::Arc, time::Duration};
 
 use passgate::{
     account::Accounts,
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{sync::watch, task::JoinHandle};
 
-use super::{Answer, Document, Upstream, exchange};
+use super::{Answer, Document, Upstream, exchange, process};
 
 /// A configuration in the making: the reference's, with cheap hashing and free ports.
 pub struct Bench {
@@ -166,6 +166,15 @@ impl Gateway {
     /// The bench's own configuration with some keys overridden; see [`Bench::set`].
     pub async fn start_with(overrides: &[(&str, &str)]) -> Self {
         overrides.iter().fold(Bench::default(), |bench, (key, value)| bench.set(key, value)).start().await
+    }
+
+    /// The binary, for a command beside this gateway.
+    pub fn passgate(&self) -> Command {
+        let file = self.directory.path().join("passgate.yaml");
+        std::fs::write(&file, &self.configuration.yaml).expect("a writable directory");
+        let mut command = process::passgate();
+        command.envs(self.configuration.overrides.iter().cloned()).env("PASSGATE_CONFIG", file);
+        command
     }
 
     /// Makes an account staff, as the command line does it.
