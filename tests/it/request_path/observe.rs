@@ -11,7 +11,7 @@ use crate::support::{Bench, Gateway, Upstream, answer::find, exchange, h2::Certi
 const ORIGIN: &str = "http://localhost:3000";
 
 const ROUTES: &str = "  - { match: { path: /public/ }, upstream: app, auth: public, mode: observe }\n  \
-                        - { match: { path: /optional/ }, upstream: app, auth: optional, mode: observe }\n  \
+                        - { match: { path: /optional/ }, upstream: app, auth: optional, mode: observe, cors: handle }\n  \
                         - { match: { path: /staff/ }, upstream: app, require: { staff: true }, mode: observe }\n  \
                         - { match: { path: /enforced/ }, upstream: app }\n  \
                         - { match: { path: / }, upstream: app, mode: observe }\n";
@@ -88,9 +88,9 @@ async fn the_upstream_receives_what_the_client_sent_to_the_byte_but_for_what_is_
 #[tokio::test]
 async fn the_client_gets_the_upstream_s_answer_and_nothing_of_ours() {
     let gateway = observing().await;
-    for status in ["200", "401", "403", "302", "500"] {
+    for (path, status) in [("/a", "200"), ("/a", "401"), ("/a", "403"), ("/a", "302"), ("/optional/a", "500")] {
         let headers = [("Authorization", "Bearer dead"), ("Want", status), ("Origin", ORIGIN)];
-        let answer = gateway.send("GET", "/a", &headers, b"").await;
+        let answer = gateway.send("GET", path, &headers, b"").await;
         assert_eq!((answer.status.to_string().as_str(), answer.text().as_str()), (status, "app"));
         assert_eq!(answer.reason, "Whatever");
         let names: Vec<&str> = answer.headers.iter().map(|(name, _)| name.as_str()).collect();
@@ -274,9 +274,12 @@ async fn until(stream: &mut TcpStream, wanted: &[u8]) {
 async fn preflights_are_the_upstream_s_and_no_verdict() {
     let gateway = observing().await;
     let headers = [("Origin", ORIGIN), ("Access-Control-Request-Method", "PUT"), ("Want", "403")];
-    let answer = gateway.send("OPTIONS", "/a", &headers, b"").await;
-    assert_eq!((answer.status, answer.header("Access-Control-Allow-Origin")), (403, Some("*")));
-    assert_eq!(gateway.upstream.only().line(), "OPTIONS /a HTTP/1.1");
+    // Whatever the route says of CORS.
+    for path in ["/a", "/optional/a"] {
+        let answer = gateway.send("OPTIONS", path, &headers, b"").await;
+        assert_eq!((answer.status, answer.header("Access-Control-Allow-Origin")), (403, Some("*")), "{path}");
+        assert_eq!(gateway.upstream.requests().pop().unwrap().line(), format!("OPTIONS {path} HTTP/1.1"));
+    }
     assert_eq!(compared(&gateway).await, Vec::<String>::new());
     assert_eq!(gateway.send("OPTIONS", "/enforced/a", &headers, b"").await.status, 200, "ours, where we enforce");
     gateway.send("OPTIONS", "/a", &[("Want", "401")], b"").await;
