@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use crate::support::{
     Answer, exchange,
     process::{Serving, answers, free_port, passgate, stderr},
+    provider::{Google, Person},
 };
 
 const SHOP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/django/shop");
@@ -32,6 +33,9 @@ const KEY: &str = "f2a1c0d9";
 /// The variables that the configuration of the document names.
 const VARIABLES: [(&str, &str); 3] =
     [("PASSGATE_KEY", KEY), ("GOOGLE_CLIENT_ID", "google-client-id"), ("WEB_SECRET", "web-secret")];
+
+/// Who has a password, named after its kind.
+const PEOPLE: [&str; 6] = ["pbkdf2_sha256", "pbkdf2_sha1", "argon2", "bcrypt_sha256", "bcrypt", "scrypt"];
 
 #[test]
 fn the_code_of_the_document_is_the_code_that_is_tested() {
@@ -55,7 +59,7 @@ fn the_configurations_of_the_document_hold() {
 #[tokio::test]
 #[ignore = "needs the Django that `make test` installs"]
 async fn while_passgate_observes_everything_is_as_it_was_and_differences_come_to_light() {
-    let site = Site::new();
+    let site = Site::new().await;
     let django = site.django(AFTER).await;
     let gateway = site.gateway("observe.yaml").await;
     let (through, direct) = (gateway.door(), django.door());
@@ -95,7 +99,7 @@ async fn while_passgate_observes_everything_is_as_it_was_and_differences_come_to
 #[tokio::test]
 #[ignore = "needs the Django that `make test` installs"]
 async fn those_who_try_it_first_have_a_host_of_their_own() {
-    let site = Site::new();
+    let site = Site::new().await;
     let _django = site.django(AFTER).await;
     let gateway = site.gateway_with("trying.yaml", &with_a_host_for_trying()).await;
     let (everybody, few) = (gateway.door(), Door { host: "next.example.com", ..gateway.door() });
@@ -111,6 +115,65 @@ async fn those_who_try_it_first_have_a_host_of_their_own() {
     assert_eq!(few.get("/orders/", Some(&old)).await.status, 401, "each to their own");
     assert_eq!(everybody.get("/orders/", Some(&newcomer)).await.status, 401);
     assert_eq!(gateway.differences().len(), 1, "Django does not know a token that we do");
+}
+
+#[tokio::test]
+#[ignore = "needs the Django that `make test` installs"]
+async fn after_the_switch_everybody_is_who_they_were_and_there_is_a_way_back() {
+    let site = Site::new().await;
+    let dump = ["dumpdata", "accounts", "auth.group", "social_django", "oauth2_provider.application"];
+    fs::write(site.file("dump.json"), site.manage(BEFORE, &dump)).unwrap();
+    let old = {
+        let (_django, gateway) = (site.django(BEFORE).await, site.gateway("observe.yaml").await);
+        django_token(&gateway.door(), "argon2").await
+    };
+
+    site.passgate("passgate.yaml", &["import", "django", "--dry-run", "--report", "trial.jsonl", "dump.json"]);
+    site.passgate("passgate.yaml", &["import", "django", "--report", "left.jsonl", "dump.json"]);
+    let django = site.django(AFTER).await;
+    let gateway = site.gateway("passgate.yaml").await;
+    site.passgate("passgate.yaml", &["import", "django", "dump.json"]);
+    let door = gateway.door();
+
+    for (name, id) in PEOPLE.iter().zip(4..) {
+        let token = token(&door.sign_in(name, "web").await);
+        let mine = json!({ "id": id, "email": format!("{name}@example.com"), "orders": [format!("tea of {name}")] });
+        assert_eq!(door.get("/orders/", Some(&token)).await.json(), mine, "{name}");
+        assert_eq!(door.get("/reports/", Some(&token)).await.status, 403, "{name}");
+    }
+    for client in ["partner", "phone"] {
+        let staff = token(&door.sign_in("staff", client).await);
+        assert_eq!(door.get("/reports/", Some(&staff)).await.status, 200, "{client}");
+    }
+    // Django knew her by the address that she has at Google.
+    let gina = site.google.user(Person::new("108234567890123456789").email("gina@example.com"));
+    let gina = token(&door.convert("google-oauth2", &gina).await);
+    assert_eq!(door.get("/orders/", Some(&gina)).await.json()["id"], 12);
+    assert_eq!(door.sign_in("inactive", "web").await.json()["error"], "invalid_grant");
+    assert_eq!(door.get("/orders/", Some(&old)).await.status, 401, "a token of Django's");
+    assert_eq!(door.get("/catalogue/", None).await.status, 200);
+    assert_eq!(door.get("/admin/", None).await.status, 302);
+    let direct = [("X-Account-Id", "a"), ("X-User-Id", "4")];
+    assert_eq!(django.door().send("GET", "/orders/", &direct, "").await.status, 401, "not through the gateway");
+
+    // Somebody new has a row of their own, and the same one the next time.
+    let newcomer = token(&door.sign_up("/api-auth/create/").await);
+    let first = door.get("/orders/", Some(&newcomer)).await.json();
+    assert_eq!((&first["email"], &first["orders"]), (&json!("new@example.com"), &json!([])));
+    let bearer = format!("Bearer {newcomer}");
+    let bought = door.send("POST", "/orders/", &[JSON, ("Authorization", &bearer)], r#"{"item": "pot"}"#).await;
+    assert_eq!(bought.status, 201);
+    let second = door.get("/orders/", Some(&newcomer)).await.json();
+    assert_eq!((&second["id"], &second["orders"]), (&first["id"], &json!(["pot"])));
+
+    // Back.
+    drop(gateway);
+    let gateway = site.gateway("observe.yaml").await;
+    let door = gateway.door();
+    assert_eq!(door.get("/orders/", Some(&newcomer)).await.status, 401);
+    assert_eq!(door.get("/orders/", Some(&old)).await.status, 200, "it had not ended");
+    let token = django_token(&door, "scrypt").await;
+    assert_eq!(door.get("/orders/", Some(&token)).await.json()["id"], 9);
 }
 
 /// Step 4: what `passgate.yaml` has more, and its routes under a host of their own, before the others.
@@ -135,13 +198,14 @@ fn in_the_document(name: &str) -> String {
 struct Site {
     directory: TempDir,
     django: SocketAddr,
+    google: Google,
 }
 
 impl Site {
     /// The shop, with its people in it.
-    fn new() -> Self {
+    async fn new() -> Self {
         let (directory, django) = (tempfile::tempdir().unwrap(), SocketAddr::from(([127, 0, 0, 1], free_port())));
-        let site = Self { directory, django };
+        let site = Self { directory, django, google: Google::start().await };
         site.manage(AFTER, &["migrate"]);
         site.python(BEFORE, &["people.py"]);
         site
@@ -187,13 +251,21 @@ impl Site {
         django
     }
 
-    /// Passgate with this configuration, but for where Django is.
+    /// Passgate with this configuration, but for where Django and Google are.
     fn passgate_command(&self, file: &str, yaml: &str) -> Command {
         fs::write(self.file(file), yaml).unwrap();
         let mut command = passgate();
         command.envs(VARIABLES).current_dir(self.directory.path()).args(["--config", file]);
         command.env("PASSGATE__UPSTREAMS__DJANGO", format!("http://{}", self.django));
+        if yaml.contains("google-oauth2") {
+            command.env("PASSGATE__PROVIDERS__GOOGLE_OAUTH2__ENDPOINTS", self.google.endpoints_yaml());
+        }
         command
+    }
+
+    fn passgate(&self, file: &str, arguments: &[&str]) {
+        let output = self.passgate_command(file, &in_the_document(file)).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", stderr(&output));
     }
 
     /// Starts the gateway with a configuration of the document.
@@ -275,6 +347,13 @@ impl Door {
                            "password": format!("horse-{name}"),
                            "client_id": client, "client_secret": format!("{client}-secret") });
         self.send("POST", "/api-auth/token", &[JSON], &body.to_string()).await
+    }
+
+    /// Signs in with a token of a provider.
+    async fn convert(&self, provider: &str, token: &str) -> Answer {
+        let body = json!({ "grant_type": "convert_token", "backend": provider, "token": token,
+                           "client_id": "web", "client_secret": "web-secret" });
+        self.send("POST", "/api-auth/convert-token", &[JSON], &body.to_string()).await
     }
 
     /// Signs somebody new up.
