@@ -95,5 +95,6 @@ pub async fn run(
     keep::strays(&mut scratch, &mut report).await?;
     keep::clients(&mut scratch, target, &mut report).await?;
     scratch.close().await;
-    Ok((model, report.finish()?))
+    report.flush()?;
+    Ok((model, report.summary))
 }

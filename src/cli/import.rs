@@ -73,7 +73,7 @@ pub struct Django {
     /// Its field of the address to sign in with
     #[arg(long, value_name = "FIELD", default_value = "email", value_parser = name, help_heading = "The user model")]
     email: String,
-    /// Its field of the name to show [default: username, or what stands before the @]
+    /// Its field of the name to show [default: username, or the beginning of the address]
     #[arg(long, value_name = "FIELD", value_parser = name, help_heading = "The user model")]
     username: Option<String>,
     /// Its field of the given name [default: first_name, if there is one]

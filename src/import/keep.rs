@@ -80,6 +80,7 @@ pub(super) async fn accounts(
         for (candidate, outcome) in candidates.into_iter().zip(outcomes) {
             tell(candidate, outcome, report)?;
         }
+        report.flush()?;
         progress.writing(done, of);
         if !target.dry_run {
             tokio::time::sleep(TURN).await;

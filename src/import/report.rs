@@ -166,8 +166,8 @@ impl<'a> Report<'a> {
 
     pub fn note(&mut self, note: Note) -> Result<(), Error> {
         if let Some(file) = &mut self.file {
-            serde_json::to_writer(&mut *file, &note).map_err(std::io::Error::from).map_err(unwritten)?;
-            file.write_all(b"\n").map_err(unwritten)?;
+            serde_json::to_writer(&mut *file, &note).map_err(std::io::Error::from).map_err(Error::Report)?;
+            file.write_all(b"\n").map_err(Error::Report)?;
         }
         let (count, first) = self.summary.notes.entry(note.reason).or_default();
         *count += 1;
@@ -177,15 +177,11 @@ impl<'a> Report<'a> {
         Ok(())
     }
 
-    /// Ends the file.
-    pub fn finish(self) -> Result<Summary, Error> {
-        if let Some(file) = self.file {
-            file.flush().map_err(unwritten)?;
+    /// Sees to it that what was noted so far outlives this process.
+    pub fn flush(&mut self) -> Result<(), Error> {
+        match &mut self.file {
+            Some(file) => file.flush().map_err(Error::Report),
+            None => Ok(()),
         }
-        Ok(self.summary)
     }
-}
-
-fn unwritten(error: std::io::Error) -> Error {
-    Error::Report(error)
 }
