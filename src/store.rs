@@ -4,6 +4,7 @@
 //! A store that fails is not a store that says no: every method's error is [`StoreError`] alone, and what the
 //! domain refuses is part of its answer.
 
+mod change;
 #[cfg(test)]
 pub(crate) mod contract;
 mod imports;

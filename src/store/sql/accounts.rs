@@ -11,7 +11,7 @@ use crate::{
     change_log::Change,
     clock::Timestamp,
     model::{Account, AccountId, Epoch, SessionId},
-    store::{AccountChange, AccountStore, Credentials, Enrolment, InsertAccount, StoreError},
+    store::{AccountChange, AccountStore, Credentials, Enrolment, InsertAccount, StoreError, change::Effect},
 };
 
 #[async_trait]
@@ -56,7 +56,7 @@ impl AccountStore for SqlStore {
 
     async fn change_account(&self, id: AccountId, change: &AccountChange) -> Result<Option<Account>, StoreError> {
         let change = change.clone();
-        self.writer.write(move |step| Box::pin(async move { alter(step, id, change).await })).await
+        self.writer.write(move |step| Box::pin(async move { alter(step, id, &change).await })).await
     }
 
     async fn replace_password_hash(&self, id: AccountId, current: &str, new: &str) -> Result<bool, StoreError> {
@@ -159,7 +159,7 @@ async fn insert(step: &mut Step, new: &Enrolment) -> Result<InsertAccount, Store
 
 /// Takes its address from an account and locks it.
 async fn take_address(step: &mut Step, id: AccountId) -> Result<(), StoreError> {
-    alter(step, id, AccountChange::Active(false)).await?;
+    alter(step, id, &AccountChange::Active(false)).await?;
     sqlx::query("UPDATE accounts SET email = NULL, email_key = NULL WHERE id = ?")
         .bind(id.to_string())
         .execute(&mut step.connection)
@@ -196,37 +196,20 @@ async fn change_password(
     Ok(true)
 }
 
-async fn alter(step: &mut Step, id: AccountId, change: AccountChange) -> Result<Option<Account>, StoreError> {
+async fn alter(step: &mut Step, id: AccountId, change: &AccountChange) -> Result<Option<Account>, StoreError> {
     let Some(mut account) = find(&mut step.connection, id).await? else {
         return Ok(None);
     };
     let before = account.clone();
-    let (moves_epoch, ends_sessions) = match change {
-        AccountChange::Password(hash) => {
-            sqlx::query("UPDATE accounts SET password_hash = ? WHERE id = ?")
-                .bind(hash)
-                .bind(id.to_string())
-                .execute(&mut step.connection)
-                .await?;
-            (true, true)
-        }
-        AccountChange::Active(active) => {
-            account.active = active;
-            let deactivated = before.active && !active;
-            (deactivated, deactivated)
-        }
-        AccountChange::Staff(staff) => {
-            account.staff = staff;
-            (account != before, false)
-        }
-        AccountChange::Groups(groups) => {
-            account.groups = groups;
-            (account != before, false)
-        }
-        AccountChange::SignOut => (true, true),
-    };
+    if let AccountChange::Password(hash) = change {
+        sqlx::query("UPDATE accounts SET password_hash = ? WHERE id = ?")
+            .bind(hash)
+            .bind(id.to_string())
+            .execute(&mut step.connection)
+            .await?;
+    }
+    let Effect { moves_epoch, ends_sessions } = change.carry_out(&mut account);
     if moves_epoch {
-        account.epoch = Epoch(account.epoch.0.saturating_add(1));
         log_epoch(step, id, account.epoch).await?;
     }
     if ends_sessions {
