@@ -136,6 +136,7 @@ impl From<sqlx::Error> for StoreError {
 }
 
 // https://www.sqlite.org/rescode.html
+const SQLITE_BUSY: i32 = 5;
 const SQLITE_READONLY: i32 = 8;
 const SQLITE_CORRUPT: i32 = 11;
 const SQLITE_NOTADB: i32 = 26;

@@ -9,7 +9,7 @@ use std::{
     io::{self, Read as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use sqlx::{
@@ -17,7 +17,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteConnection, SqliteSynchronous},
 };
 
-use super::{Role, SQLITE_CORRUPT, SQLITE_NOTADB, SQLITE_READONLY, place::FileId, result_code};
+use super::{Role, SQLITE_BUSY, SQLITE_CORRUPT, SQLITE_NOTADB, SQLITE_READONLY, place::FileId, result_code};
 use crate::store::StoreError;
 
 /// In the file's header: this is a Passgate database and no other program's. "PGAT".
@@ -194,6 +194,24 @@ pub(super) async fn open(path: &Path, role: Role) -> Result<Opened, OpenError> {
 /// Connects to the file that is there, whoever put it there, after a look at whether it may be used. Looks through
 /// SQLite alone: closing a file of one's own would drop the locks of this process's other connections to it.
 pub(super) async fn connect(path: &Path) -> Result<Connected, OpenError> {
+    let begun = Instant::now();
+    loop {
+        match try_connect(path).await {
+            // SQLite waits for other processes by itself, but not while one changes the journal's mode or, the last
+            // one to close the file, clears it away.
+            Err(OpenError::Unavailable { source, .. }) if is_busy(&*source) && begun.elapsed() < BUSY => {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            done => return done,
+        }
+    }
+}
+
+fn is_busy(error: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
+    error.downcast_ref().and_then(result_code) == Some(SQLITE_BUSY)
+}
+
+async fn try_connect(path: &Path) -> Result<Connected, OpenError> {
     let file = FileId::at(path).map_err(|source| failed(path, source))?;
     let mut connection = options(path).connect().await.map_err(|error| refused(path, error))?;
     inspect(&mut connection, path).await?;
