@@ -1,9 +1,9 @@
 //! The master secret's file: read with care, made once, never overwritten.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::Path,
 };
 
@@ -55,6 +55,9 @@ pub(super) fn make(path: &Path) -> Result<(Secret, bool), OpenError> {
 }
 
 fn write(path: &Path, text: &Secret) -> io::Result<()> {
+    if let Some(directory) = path.parent() {
+        DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    }
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(text.expose().as_bytes())?;
     file.write_all(b"\n")?;
