@@ -80,8 +80,8 @@ clean: ## remove what was built; data/ stays
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
 
-# A PostgreSQL server is imported from in a test, which starts one of its own.
-test-tools: SERVERS := postgresql
+# Tests keep their accounts in a Redis and import from a PostgreSQL; each starts a server of its own.
+test-tools: SERVERS := postgresql redis-server
 test-tools: tools
 
 # A C compiler and cmake build the C parts of the dependencies (zlib-ng, AWS-LC, SQLite).
@@ -91,7 +91,7 @@ tools:
 	command -v cc >/dev/null || missing="$$missing gcc libc6-dev"; \
 	command -v cmake >/dev/null || missing="$$missing cmake"; \
 	for server in $(SERVERS); do \
-	  ls /usr/lib/$$server/*/bin/postgres >/dev/null 2>&1 || missing="$$missing $$server"; \
+	  command -v $$server >/dev/null || ls /usr/lib/$$server/*/bin/postgres >/dev/null 2>&1 || missing="$$missing $$server"; \
 	done; \
 	test -n "$$missing" || exit 0; \
 	$(INSTALL)

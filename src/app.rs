@@ -35,14 +35,14 @@ use crate::{
     route::Routes,
     secret::Secret,
     store::{
-        self, Store, StoreError,
+        self, Store, StoreError, TurnStore,
         sql::{self, Role, SqlStore},
     },
     telemetry::{
         admin::{self, Readiness},
         metrics::Metrics,
     },
-    throttle::{Throttle, memory::Memory},
+    throttle::{Counters, Throttle, memory::Memory, shared::Shared},
     token::{KeyRing, RefreshTokens, keys},
     upstream::{Upstreams, whoami},
 };
@@ -69,6 +69,9 @@ pub enum Error {
     /// The store's file.
     #[error(transparent)]
     OpenStore(#[from] sql::OpenError),
+    /// The store's Redis.
+    #[error(transparent)]
+    OpenRedis(#[from] store::redis::OpenError),
     /// The store, once open.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -95,6 +98,7 @@ impl Error {
         match self {
             Self::Bind(error) => error.exit_code(),
             Self::OpenStore(error) => error.exit_code(),
+            Self::OpenRedis(error) => error.exit_code(),
             Self::Store(StoreError::Unavailable(_))
             | Self::Master(master::OpenError::Store(_))
             | Self::Keys(keys::OpenError::Store(_)) => 69,
@@ -171,18 +175,32 @@ pub struct Opened {
     pub master: Master,
     /// The deployment's id.
     pub deployment_id: [u8; 16],
+    /// The store again, where gateways can count turns together in it.
+    pub turns: Option<Arc<dyn TurnStore>>,
 }
 
 /// Opens the store of `settings`, for serving or for a command beside a gateway.
 pub async fn open(settings: &Settings, clock: &Clock, role: Role) -> Result<Opened, Error> {
     let changes = Arc::new(View::default());
-    let store: Arc<dyn Store> = match &settings.store {
+    let (store, turns): (Arc<dyn Store>, Option<Arc<dyn TurnStore>>) = match &settings.store {
         store::Settings::Sqlite { path } => {
-            Arc::new(SqlStore::open(path, clock.clone(), Arc::clone(&changes), role).await?)
+            (Arc::new(SqlStore::open(path, clock.clone(), Arc::clone(&changes), role).await?), None)
+        }
+        store::Settings::Redis(redis) => {
+            let redis = store::redis::RedisStore::open(redis, clock.clone(), Arc::clone(&changes)).await?;
+            (Arc::new(redis.clone()), Some(Arc::new(redis)))
         }
     };
     let (master, deployment) = master::open(&settings.master, &*store).await?;
-    Ok(Opened { store, changes, master, deployment_id: deployment.id })
+    Ok(Opened { store, changes, master, deployment_id: deployment.id, turns })
+}
+
+/// Where tries are counted: together, where gateways can.
+fn counters(turns: Option<Arc<dyn TurnStore>>) -> Arc<dyn Counters> {
+    match turns {
+        Some(turns) => Arc::new(Shared::new(turns)),
+        None => Arc::new(Memory::new()),
+    }
 }
 
 /// Everything bound and opened, ready to serve.
@@ -209,7 +227,7 @@ impl App {
         let admin =
             settings.admin.map(|address| listener::bind(&listener::Settings { address, tls: None })).transpose()?;
 
-        let Opened { store, changes, master, deployment_id } = open(&settings, &clock, Role::Serve).await?;
+        let Opened { store, changes, master, deployment_id, turns } = open(&settings, &clock, Role::Serve).await?;
         let cursor = catch_up(&*store, &changes, None).await?;
         let keys = Arc::new(KeyRing::open(Arc::clone(&store), &master, settings.tokens.clone(), clock.now()).await?);
         let hasher = Arc::new(Hasher::new(settings.hashing)?);
@@ -223,7 +241,7 @@ impl App {
             clients,
             accounts: Arc::clone(&accounts),
             providers: Providers::new(settings.providers, clock.clone())?,
-            throttle: Throttle::new(settings.throttle, Arc::new(Memory::new()), &master, clock.clone()),
+            throttle: Throttle::new(settings.throttle, counters(turns), &master, clock.clone()),
             store: Arc::clone(&store),
             keys: Arc::clone(&keys),
             refresh_tokens: RefreshTokens::new(&master, deployment_id),

@@ -98,6 +98,11 @@ impl Clock {
         }
     }
 
+    /// Whether this is the machine's clock, and not a test's.
+    pub const fn is_system(&self) -> bool {
+        matches!(self.0, Source::System)
+    }
+
     /// Moves a manual clock on; the system's clock is not ours to move and stays.
     pub fn advance(&self, by: Duration) {
         if let Source::Manual(hand) = &self.0 {

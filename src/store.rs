@@ -9,9 +9,11 @@ mod change;
 pub(crate) mod contract;
 mod imports;
 mod links;
+pub mod redis;
 pub mod sql;
 #[cfg(test)]
 pub(crate) mod testing;
+mod turns;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -20,6 +22,7 @@ use async_trait::async_trait;
 pub use self::{
     imports::{Import, ImportStore, Imported, ImportedLink, LinkOutcome},
     links::{DeleteLink, InsertLink, LinkSignIn, LinkStore, Names},
+    turns::{Pace, TurnStore},
 };
 use crate::{
     change_log::Change,
@@ -45,6 +48,8 @@ pub enum Settings {
         /// The database file; made on the first start.
         path: PathBuf,
     },
+    /// One Redis for any number of gateways.
+    Redis(redis::Settings),
 }
 
 /// The store could not do its work. Never a verdict on what was asked.

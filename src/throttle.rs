@@ -5,8 +5,10 @@
 
 mod gcra;
 pub mod memory;
+pub mod shared;
 
 use std::{
+    fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::Arc,
     time::Duration,
@@ -119,6 +121,14 @@ impl Key {
             text.extend_from_slice(part);
         }
         Self { limit, hash: token::sha256(&text) }
+    }
+}
+
+/// The limit and 64 hex digits, as the names of counters in a store have them.
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.limit.name())?;
+        self.hash.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 

@@ -161,10 +161,13 @@ pub fn run(command: ImportCommand, config: &Path) -> Result<(), Failure> {
     let ImportCommand::Django(command) = command;
     let settings = super::load(config)?;
     let source = command.source()?;
-    let store::Settings::Sqlite { path } = &settings.store;
+    let is_there = match &settings.store {
+        store::Settings::Sqlite { path } => path.try_exists().unwrap_or(true),
+        store::Settings::Redis(_) => true,
+    };
     block_on(async {
         // Opening would make a store, and a master secret, where there is none.
-        if command.dry_run && !path.try_exists().unwrap_or(true) {
+        if command.dry_run && !is_there {
             return django(&command, source, &settings, None).await;
         }
         let opened = app::open(&settings, &Clock::system(), Role::Command).await?;

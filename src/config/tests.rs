@@ -118,7 +118,10 @@ fn printed(text: &str, variables: &[(&str, &str)]) -> String {
 
 /// Everything that can be compared.
 fn describe(s: &Settings) -> String {
-    let store::Settings::Sqlite { path } = &s.store;
+    let store = match &s.store {
+        store::Settings::Sqlite { path } => path.display().to_string(),
+        store::Settings::Redis(redis) => format!("{} {}", redis.address.place(), redis.namespace),
+    };
     let master = match &s.master {
         master::Source::Given(secret) => secret.expose().to_owned(),
         master::Source::File(path) => path.display().to_string(),
@@ -147,7 +150,7 @@ fn describe(s: &Settings) -> String {
         "{:#?}",
         (
             (&s.listeners, &s.public_url, &s.base_path, &s.hygiene, &s.limits, s.max_body, s.admin, &s.log, s.throttle),
-            (path, master, clients, providers, &s.cors, &s.accounts, &s.tokens, &s.sessions, s.token_cache),
+            (store, master, clients, providers, &s.cors, &s.accounts, &s.tokens, &s.sessions, s.token_cache),
             (&s.hashing, &s.identity, &s.upstreams, &s.routes),
         )
     )
@@ -224,11 +227,25 @@ fn limits_are_the_designs_unless_they_are_off() {
 }
 
 #[test]
+fn a_redis_is_read_with_its_defaults() {
+    let store = |yaml: &str| match good(&format!("store: {{ redis: {yaml} }}\n{MINIMAL}")).store {
+        store::Settings::Redis(redis) => redis,
+        store::Settings::Sqlite { path } => panic!("{}", path.display()),
+    };
+    let redis = store("{ url: 'redis://cache' }");
+    assert_eq!((&*redis.address.place(), &*redis.namespace), ("cache:6379", "passgate"));
+    assert_eq!((redis.connect_timeout.as_millis(), redis.timeout.as_millis()), (400, 800));
+    assert!(!redis.require_durable);
+    let redis =
+        store("{ url: 'rediss://ann:secret@[::1]:7000/3', namespace: a.b, timeout: 2s, require_durable: true }");
+    assert_eq!((&*redis.address.place(), &*redis.namespace), ("::1:7000", "a.b"));
+    assert_eq!((redis.timeout.as_millis(), redis.require_durable), (2000, true));
+}
+
+#[test]
 fn what_is_not_built_yet_is_refused() {
-    for kind in ["postgres", "redis"] {
-        let report = report(&format!("store: {{ {kind}: {{ url: 'x://:CANARY@h' }} }}\n{MINIMAL}")).to_string();
-        assert!(report.contains("SQLite only") && !report.contains("CANARY"), "{report}");
-    }
+    let report = report(&format!("store: {{ postgres: {{ url: 'x://:CANARY@h' }} }}\n{MINIMAL}")).to_string();
+    assert!(report.contains("no PostgreSQL") && !report.contains("CANARY"), "{report}");
 }
 
 #[test]
@@ -289,6 +306,21 @@ fn the_quick_start_warns_of_what_makes_it_one() {
     assert!(settings.warnings[0].contains("any stranger can claim any address"), "{:?}", settings.warnings);
     assert!(settings.upstreams[0].servers.is_empty() && settings.identity.unverified_email);
     assert_eq!(settings.clients[0].secret.as_ref().unwrap().expose(), "quickstart-secret");
+}
+
+#[test]
+fn the_cluster_example_is_one_to_start_from() {
+    let example = include_str!("../../config/cluster.yaml");
+    let variables = [
+        ("REDIS_URL", "rediss://passgate:CANARY@redis.internal:6379"),
+        ("PASSGATE_MASTER", "0123456789abcdef0123456789abcdef"),
+        ("WEB_CLIENT_SECRET", "secret"),
+    ];
+    let settings = parse_with(example, &variables).unwrap_or_else(|report| panic!("{report}"));
+    assert_eq!(settings.warnings, Vec::<String>::new());
+    let store::Settings::Redis(redis) = settings.store else { panic!("it is about a Redis") };
+    assert_eq!((redis.address.place(), redis.require_durable), ("redis.internal:6379".to_owned(), true));
+    assert!(!printed(example, &variables).contains("CANARY"));
 }
 
 #[test]

@@ -82,6 +82,7 @@ macro_rules! store_contract {
                 a_link_by_address_is_no_identity_itself
                 a_link_by_address_of_the_inactive_waits
                 a_race_for_a_link_by_address_has_one_winner
+                one_identity_at_once_takes_a_link_by_address_over_once
                 a_link_by_address_that_was_taken_over_is_not_imported_again
                 a_link_by_address_can_be_deleted
             }

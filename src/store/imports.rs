@@ -1,5 +1,7 @@
 //! Accounts that come from another system, many at once, with the identities that they have there.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 
 use super::StoreError;
@@ -58,7 +60,42 @@ pub trait ImportStore {
     /// What [`ImportStore::import_accounts`] would answer; nothing is written.
     async fn judge_imports(&self, imports: Vec<Import>) -> Result<Vec<Imported>, StoreError>;
 
-    /// Keeps those that are not there yet, each with its links, all of them in one step. Of two that are in each
-    /// other's way, the first is kept first.
+    /// Keeps those that are not there yet, each with its links in one step. Of two that are in each other's way, the
+    /// first is kept. When it fails, some may be kept already: the same call again completes it.
     async fn import_accounts(&self, imports: Vec<Import>) -> Result<Vec<Imported>, StoreError>;
+}
+
+/// What is there of all that the imports name, those that were judged before included.
+pub(super) struct Known {
+    pub by_external_id: HashMap<String, Account>,
+    pub by_email_key: HashMap<String, AccountId>,
+    pub links: HashMap<ImportedLink, AccountId>,
+}
+
+impl Known {
+    /// What becomes of the next import, which the one after it finds there.
+    pub fn judge(&mut self, import: &Import) -> Imported {
+        let Import { account, email_key, links, .. } = import;
+        let present = account.external_id.as_ref().and_then(|id| self.by_external_id.get(id)).cloned();
+        let id = present.as_ref().map_or(account.id, |present| present.id);
+        let mut address_of = None;
+        if present.is_none() {
+            address_of = email_key.as_ref().and_then(|key| self.by_email_key.get(key)).copied();
+            if let (Some(key), None) = (email_key, address_of) {
+                self.by_email_key.insert(key.clone(), id);
+            }
+            if let Some(external_id) = &account.external_id {
+                self.by_external_id.insert(external_id.clone(), account.clone());
+            }
+        }
+        let links = links.iter().map(|link| match self.links.get(link) {
+            Some(owner) if *owner == id => LinkOutcome::Present,
+            Some(_) => LinkOutcome::Taken,
+            None => {
+                self.links.insert(link.clone(), id);
+                LinkOutcome::New
+            }
+        });
+        Imported { present, address_of, links: links.collect() }
+    }
 }

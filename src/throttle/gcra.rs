@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use crate::store::Pace;
+
 /// At most so many at once, and so many in every such time afterwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
@@ -22,6 +24,11 @@ impl Rate {
     /// Microseconds by which all that is let through may be ahead of time.
     fn allowance(self) -> i64 {
         self.pace().saturating_mul(i64::from(self.count))
+    }
+
+    /// As stores count by it.
+    pub(super) fn as_pace(self) -> Pace {
+        Pace { pace: self.pace(), allowance: self.allowance() }
     }
 
     /// Lets one more through at `now`, when those before were due until `due`; all in microseconds. The new `due`, or

@@ -27,6 +27,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("scrypt", &["password"]),
     ("zxcvbn", &["password"]),
     ("sqlx", &["store", "import"]),
+    ("redis", &["store"]),
     ("granit_parser", &["config"]),
     ("prometheus", &["telemetry"]),
     ("tracing_subscriber", &["telemetry"]),

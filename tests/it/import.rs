@@ -32,7 +32,10 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::process::{configuration, free_port, passgate, stderr, stdout};
+use crate::support::{
+    RedisServer,
+    process::{configuration, free_port, passgate, stderr, stdout},
+};
 
 const DUMP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/fixtures/django-dump.json");
 
@@ -154,6 +157,22 @@ fn a_trial_tells_the_same_and_makes_nothing() {
     for _ in 0..2 {
         assert_eq!(counts(&other.told(&["--dry-run", DUMP])), FIRST);
     }
+}
+
+#[test]
+fn a_redis_is_imported_into_as_well() {
+    let redis = RedisServer::start();
+    let place = Place::new();
+    let store = format!("store: {{ redis: {{ url: \"{}\" }} }}\n", redis.url());
+    std::fs::write(place.path("passgate.yaml"), store + &configuration(free_port())).unwrap();
+    // That such a Redis may lose everything is warned of each time.
+    for counted in [FIRST, AGAIN] {
+        let output = place.import(&[DUMP]);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        assert_eq!(counts(&stdout(&output)), counted);
+    }
+    let promoted = passgate().current_dir(place.0.path()).args(["account", "promote", "fay@example.com"]).output();
+    assert_eq!(promoted.unwrap().status.code(), Some(0), "it is there");
 }
 
 #[test]

@@ -13,6 +13,7 @@
 mod api_auth;
 mod attack;
 mod cli;
+mod cluster;
 mod command_line;
 mod django;
 mod durability;

@@ -8,10 +8,12 @@ pub mod log;
 pub mod postgres;
 pub mod process;
 pub mod provider;
+pub mod redis_server;
 pub mod h2;
 pub mod upstream;
 
 pub use answer::{Answer, exchange};
 pub use described::Document;
 pub use gateway::{Bench, Gateway, PASSWORD, Tokens};
+pub use redis_server::RedisServer;
 pub use upstream::Upstream;

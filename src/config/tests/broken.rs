@@ -50,8 +50,7 @@ fn each_mistake_is_told_apart() {
         ("server: { allow_headers: [x.original.url] }\n", "1:27", "read this as `x-original-url`"),
         ("admin: { listen: no }\n", "1:18", "an IP and a port"),
         // store, secrets
-        ("store: { sqlite: {}, redis: { url: a } }\n", "1:22", "one store is wanted"),
-        ("store: { redis: { url: a } }\n", "1:10", "SQLite only"),
+        ("store: { sqlite: {}, redis: { url: 'redis://a' } }\n", "1:22", "one store is wanted"),
         ("store: { sqlite: { path: '' } }\n", "1:26", "a path is wanted"),
         ("secrets: { master: short }\n", "1:20", "32 characters or more"),
         ("secrets: { master_file: a, master: 0123456789abcdef0123456789abcdef }\n", "1:25", "one of the two"),
@@ -109,6 +108,25 @@ fn each_mistake_is_told_apart() {
     ];
     for (text, place, part) in cases {
         let text = format!("{text}{app}routes: [{{ upstream: app }}]\n");
+        expect(&text, place, part);
+    }
+}
+
+#[test]
+fn each_mistake_in_a_store_is_told_apart() {
+    let form = "`redis://user:password@host:6379/0`";
+    for (store, place, part) in [
+        ("postgres: { url: a }", "1:10", "no PostgreSQL"),
+        ("redis: {}", "1:10", "`url` is missing"),
+        ("redis: { url: a }", "1:24", form),
+        ("redis: { url: 'http://a' }", "1:24", form),
+        ("redis: { url: 'redis:///1' }", "1:24", form),
+        ("redis: { url: 'redis://a/one' }", "1:24", form),
+        ("redis: { url: 'rediss://a/#insecure' }", "1:24", "no `#`"),
+        ("redis: { url: 'redis://a', namespace: '*' }", "1:48", "letters, digits"),
+        ("redis: { url: 'redis://a', timeout: 1h }", "1:46", "between 50ms and 5s"),
+    ] {
+        let text = format!("store: {{ {store} }}\nupstreams: {{ app: whoami }}\nroutes: [{{ upstream: app }}]\n");
         expect(&text, place, part);
     }
 }

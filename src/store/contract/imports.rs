@@ -251,6 +251,19 @@ pub async fn a_race_for_a_link_by_address_has_one_winner(bench: &Bench) {
     assert_eq!(bench.store().sessions_of(ann.id, 100).await.unwrap().len(), 1);
 }
 
+pub async fn one_identity_at_once_takes_a_link_by_address_over_once(bench: &Bench) {
+    let ann = waiting(bench).await;
+    let answers = bench
+        .at_once(16, |store, _| async move {
+            store.sign_in_by_link(&key(GOOGLE, "108"), Some(ADDRESS), None, &new_session()).await.unwrap()
+        })
+        .await;
+    assert!(answers.iter().all(|answer| account_of(answer) == &ann));
+    assert_eq!(answers.iter().filter(|answer| matches!(answer, LinkSignIn::TakenOver(_))).count(), 1);
+    assert_eq!(bench.store().linked_account(&key(GOOGLE, "108")).await.unwrap(), Some(ann.id));
+    assert_eq!(bench.store().sessions_of(ann.id, 100).await.unwrap().len(), 16);
+}
+
 pub async fn a_link_by_address_that_was_taken_over_is_not_imported_again(bench: &Bench) {
     let ann = waiting(bench).await;
     sign_in(bench, "108", Some(ADDRESS)).await;

@@ -8,17 +8,14 @@ use serde_json::{Value, json};
 use sqlx::{Row as _, sqlite::SqliteConnection};
 
 use super::{SqlStore, accounts, parsed, writer::Step};
-use crate::{
-    model::{Account, AccountId},
-    store::{Import, ImportStore, Imported, ImportedLink, LinkOutcome, StoreError},
-};
+use crate::store::{Import, ImportStore, Imported, ImportedLink, LinkOutcome, StoreError, imports::Known};
 
 #[async_trait]
 impl ImportStore for SqlStore {
     async fn judge_imports(&self, imports: Vec<Import>) -> Result<Vec<Imported>, StoreError> {
         self.read(async |mut connection| {
-            let mut known = Known::read(&mut connection, &imports).await?;
-            Ok(imports.iter().map(|import| known.judge(import)).collect())
+            let mut there = known(&mut connection, &imports).await?;
+            Ok(imports.iter().map(|import| there.judge(import)).collect())
         })
         .await
     }
@@ -27,8 +24,8 @@ impl ImportStore for SqlStore {
         self.writer
             .write(move |step| {
                 Box::pin(async move {
-                    let mut known = Known::read(&mut step.connection, &imports).await?;
-                    let outcomes: Vec<_> = imports.iter().map(|import| known.judge(import)).collect();
+                    let mut there = known(&mut step.connection, &imports).await?;
+                    let outcomes: Vec<_> = imports.iter().map(|import| there.judge(import)).collect();
                     keep(step, &imports, &outcomes).await?;
                     Ok(outcomes)
                 })
@@ -37,86 +34,52 @@ impl ImportStore for SqlStore {
     }
 }
 
-/// What is there of all that the imports name, those that were judged before included.
-struct Known {
-    by_external_id: HashMap<String, Account>,
-    by_email_key: HashMap<String, AccountId>,
-    links: HashMap<ImportedLink, AccountId>,
-}
+/// What is there of all that the imports name.
+async fn known(connection: &mut SqliteConnection, imports: &[Import]) -> Result<Known, sqlx::Error> {
+    let external_ids: Vec<_> = imports.iter().filter_map(|import| import.account.external_id.as_ref()).collect();
+    let rows = sqlx::query("SELECT a.* FROM json_each(?) j CROSS JOIN accounts a ON a.external_id = j.value")
+        .bind(json!(external_ids).to_string())
+        .fetch_all(&mut *connection)
+        .await?;
+    let mut by_external_id = HashMap::new();
+    for row in &rows {
+        by_external_id.insert(row.try_get("external_id")?, accounts::account(row)?);
+    }
 
-impl Known {
-    async fn read(connection: &mut SqliteConnection, imports: &[Import]) -> Result<Self, sqlx::Error> {
-        let external_ids: Vec<_> = imports.iter().filter_map(|import| import.account.external_id.as_ref()).collect();
-        let rows = sqlx::query("SELECT a.* FROM json_each(?) j CROSS JOIN accounts a ON a.external_id = j.value")
-            .bind(json!(external_ids).to_string())
+    let email_keys: Vec<_> = imports.iter().filter_map(|import| import.email_key.as_ref()).collect();
+    let rows =
+        sqlx::query("SELECT a.id, a.email_key FROM json_each(?) j CROSS JOIN accounts a ON a.email_key = j.value")
+            .bind(json!(email_keys).to_string())
             .fetch_all(&mut *connection)
             .await?;
-        let mut by_external_id = HashMap::new();
-        for row in &rows {
-            by_external_id.insert(row.try_get("external_id")?, accounts::account(row)?);
-        }
-
-        let email_keys: Vec<_> = imports.iter().filter_map(|import| import.email_key.as_ref()).collect();
-        let rows =
-            sqlx::query("SELECT a.id, a.email_key FROM json_each(?) j CROSS JOIN accounts a ON a.email_key = j.value")
-                .bind(json!(email_keys).to_string())
-                .fetch_all(&mut *connection)
-                .await?;
-        let mut by_email_key = HashMap::new();
-        for row in &rows {
-            by_email_key.insert(row.try_get("email_key")?, parsed(row, "id")?);
-        }
-
-        let all = imports.iter().flat_map(|import| &import.links);
-        let named: Vec<_> = all.map(|link| json!([link.provider, link.uid, link.by_email])).collect();
-        let named = json!(named).to_string();
-        let rows = sqlx::query(
-            "SELECT l.account, l.provider, l.subject AS uid, 0 AS by_email FROM json_each(?1) j CROSS JOIN links l \
-                 ON l.provider = j.value->>0 AND l.subject = j.value->>1 WHERE NOT j.value->>2 \
-             UNION ALL \
-             SELECT l.account, l.provider, l.by_email, 1 FROM json_each(?1) j CROSS JOIN links l \
-                 ON l.provider = j.value->>0 AND l.by_email = j.value->>1 WHERE j.value->>2",
-        )
-        .bind(named)
-        .fetch_all(connection)
-        .await?;
-        let mut links = HashMap::new();
-        for row in &rows {
-            let link = ImportedLink {
-                provider: row.try_get("provider")?,
-                uid: row.try_get("uid")?,
-                by_email: row.try_get("by_email")?,
-            };
-            links.insert(link, parsed(row, "account")?);
-        }
-        Ok(Self { by_external_id, by_email_key, links })
+    let mut by_email_key = HashMap::new();
+    for row in &rows {
+        by_email_key.insert(row.try_get("email_key")?, parsed(row, "id")?);
     }
 
-    /// What becomes of the next import, which the one after it finds there.
-    fn judge(&mut self, import: &Import) -> Imported {
-        let Import { account, email_key, links, .. } = import;
-        let present = account.external_id.as_ref().and_then(|id| self.by_external_id.get(id)).cloned();
-        let id = present.as_ref().map_or(account.id, |present| present.id);
-        let mut address_of = None;
-        if present.is_none() {
-            address_of = email_key.as_ref().and_then(|key| self.by_email_key.get(key)).copied();
-            if let (Some(key), None) = (email_key, address_of) {
-                self.by_email_key.insert(key.clone(), id);
-            }
-            if let Some(external_id) = &account.external_id {
-                self.by_external_id.insert(external_id.clone(), account.clone());
-            }
-        }
-        let links = links.iter().map(|link| match self.links.get(link) {
-            Some(owner) if *owner == id => LinkOutcome::Present,
-            Some(_) => LinkOutcome::Taken,
-            None => {
-                self.links.insert(link.clone(), id);
-                LinkOutcome::New
-            }
-        });
-        Imported { present, address_of, links: links.collect() }
+    let all = imports.iter().flat_map(|import| &import.links);
+    let named: Vec<_> = all.map(|link| json!([link.provider, link.uid, link.by_email])).collect();
+    let named = json!(named).to_string();
+    let rows = sqlx::query(
+        "SELECT l.account, l.provider, l.subject AS uid, 0 AS by_email FROM json_each(?1) j CROSS JOIN links l \
+             ON l.provider = j.value->>0 AND l.subject = j.value->>1 WHERE NOT j.value->>2 \
+         UNION ALL \
+         SELECT l.account, l.provider, l.by_email, 1 FROM json_each(?1) j CROSS JOIN links l \
+             ON l.provider = j.value->>0 AND l.by_email = j.value->>1 WHERE j.value->>2",
+    )
+    .bind(named)
+    .fetch_all(connection)
+    .await?;
+    let mut links = HashMap::new();
+    for row in &rows {
+        let link = ImportedLink {
+            provider: row.try_get("provider")?,
+            uid: row.try_get("uid")?,
+            by_email: row.try_get("by_email")?,
+        };
+        links.insert(link, parsed(row, "account")?);
     }
+    Ok(Known { by_external_id, by_email_key, links })
 }
 
 /// Keeps what was found to be new.

@@ -24,6 +24,8 @@ pub struct Bench {
     overrides: Vec<(String, String)>,
     upstreams: String,
     tls: Option<(String, String)>,
+    /// Where the Redis is, when it is not a file.
+    redis: Option<String>,
 }
 
 impl Default for Bench {
@@ -39,6 +41,7 @@ impl Default for Bench {
             overrides: Vec::new(),
             upstreams: String::new(),
             tls: None,
+            redis: None,
         }
     }
 }
@@ -81,6 +84,12 @@ impl Bench {
         self
     }
 
+    /// Keeps everything in this Redis, with a master secret that all who share it have.
+    pub fn redis(mut self, url: &str) -> Self {
+        self.redis = Some(url.to_owned());
+        self
+    }
+
     /// Starts with a recording upstream as `app`.
     pub async fn start(self) -> Gateway {
         self.start_before(Upstream::start().await).await
@@ -101,12 +110,21 @@ impl Bench {
             std::fs::write(directory.path().join("key.pem"), key).expect("a writable directory");
             format!(", tls: {{ cert_file: {path}/cert.pem, key_file: {path}/key.pem }}")
         });
+        let store = match &self.redis {
+            None => format!(
+                "store: {{ sqlite: {{ path: {path}/passgate.db }} }}\n\
+                 secrets: {{ master_file: {path}/master.secret }}\n"
+            ),
+            Some(url) => format!(
+                "store: {{ redis: {{ url: \"{url}\" }} }}\n\
+                 secrets: {{ master: the-same-for-all-who-share-one-redis }}\n"
+            ),
+        };
         let yaml = format!(
             "version: 1\n\
              server:\n  listen: [{{ address: \"127.0.0.1:0\"{tls} }}]\n  public_url: http://127.0.0.1:8080\n{}\
              admin: {{ listen: \"127.0.0.1:0\" }}\n\
-             store: {{ sqlite: {{ path: {path}/passgate.db }} }}\n\
-             secrets: {{ master_file: {path}/master.secret }}\n\
+             {store}\
              hashing: {{ memory: 8MiB, iterations: 1, parallelism: 1, max_concurrent: 2 }}\n\
              clients:\n  web: {{ secret: quickstart-secret, grants: [password, refresh_token], scopes: [read, write] }}\n\
              {}upstreams:\n  app: http://{}\n{}\
