@@ -68,7 +68,7 @@ pub enum Outcome {
     Rejected(Rejection),
 }
 
-/// Why a bearer does not hold. Clients hear what contract.md section 1 says of each.
+/// Why a bearer does not hold. Clients hear [`Rejection::detail`] of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rejection {
     /// No `Authorization`, or another scheme, where a caller is required.
@@ -91,7 +91,7 @@ pub enum Rejection {
 }
 
 impl Rejection {
-    /// The `detail` of the 401 (contract.md section 1).
+    /// The `detail` of the 401, as Django REST framework's clients know it.
     pub const fn detail(self) -> &'static str {
         match self {
             Self::NoCredentials => "Authentication credentials were not provided.",

@@ -1,5 +1,5 @@
-//! `POST convert-token`: a provider's token for ours (contract.md section 4). `Authorization` is not looked at: the
-//! client proves itself in the body.
+//! `POST convert-token`: a provider's token for ours. `Authorization` is not looked at: the client proves itself in the
+//! body.
 
 use std::sync::Arc;
 

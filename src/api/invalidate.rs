@@ -1,5 +1,5 @@
 //! `POST invalidate-sessions` and `POST invalidate-refresh-tokens`: what the bearer's account has with a client
-//! ends (contract.md section 5).
+//! ends.
 
 use std::sync::Arc;
 

@@ -64,7 +64,7 @@ pub enum Reason {
     ProviderUnknown,
     /// The configuration has the client.
     ClientConfigured,
-    /// Its id or scope is none that we serve.
+    /// Its id is none that a client can have.
     ClientInvalid,
     /// It has no grant that we serve.
     GrantUnsupported,
