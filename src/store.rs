@@ -280,8 +280,8 @@ impl Sessions {
 /// Sessions.
 #[async_trait]
 pub trait SessionStore {
-    /// Makes a session of the account, at most [`MOST_SESSIONS`] of them, if it is active and its epoch is still the one given, as read together with
-    /// what proved the caller; `None` otherwise.
+    /// Makes a session of the account, at most [`MOST_SESSIONS`] of them, if it is active and its epoch is still the
+    /// one given, as read together with what proved the caller; `None` otherwise.
     async fn create_session(
         &self,
         account: AccountId,

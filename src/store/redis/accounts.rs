@@ -23,7 +23,6 @@ use crate::{
 
 static CHANGE: LazyLock<Script> = super::sessions::ends_script!("change.lua");
 static OWN_PASSWORD: LazyLock<Script> = super::sessions::ends_script!("own_password.lua");
-static REPLACE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/replace.lua")));
 
 /// Accounts read at once.
 const PAGE: usize = 100;
@@ -73,9 +72,7 @@ impl AccountStore for RedisStore {
     }
 
     async fn replace_password_hash(&self, id: AccountId, current: &str, new: &str) -> Result<bool, StoreError> {
-        let mut script = REPLACE.prepare_invoke();
-        script.key(self.0.names.account(id)).arg(PASSWORD).arg(current).arg(new);
-        self.within(self.0.connection.run_once(&script)).await
+        self.within(self.replace_field(id, PASSWORD, current, new)).await
     }
 
     async fn change_own_password(

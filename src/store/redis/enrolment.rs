@@ -181,9 +181,7 @@ impl RedisStore {
         session: Option<&Session>,
         now: Timestamp,
     ) -> Result<Vec<(String, String)>, StoreError> {
-        let mut fields = vec![(ACCOUNT.to_owned(), codec::write_account(&new.account)?)];
-        fields.extend(new.password_hash.clone().map(|hash| (PASSWORD.to_owned(), hash)));
-        fields.extend(new.email_key.clone().map(|key| (EMAIL.to_owned(), key)));
+        let mut fields = account_fields(&new.account, new.password_hash.as_deref(), new.email_key.as_deref())?;
         if let Some(session) = session {
             fields.push((field::session(session.id), codec::write_session(session)?));
         }
@@ -206,6 +204,18 @@ impl RedisStore {
         }
         Ok(())
     }
+}
+
+/// What an account's hash begins with.
+pub(super) fn account_fields(
+    account: &Account,
+    password_hash: Option<&str>,
+    email_key: Option<&str>,
+) -> Result<Vec<(String, String)>, StoreError> {
+    let mut fields = vec![(ACCOUNT.to_owned(), codec::write_account(account)?)];
+    fields.extend(password_hash.map(|hash| (PASSWORD.to_owned(), hash.to_owned())));
+    fields.extend(email_key.map(|key| (EMAIL.to_owned(), key.to_owned())));
+    Ok(fields)
 }
 
 /// Another account has the address.

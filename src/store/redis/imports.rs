@@ -6,13 +6,7 @@
 use async_trait::async_trait;
 use futures_util::future::try_join_all;
 
-use super::{
-    RedisStore,
-    claims::Unique,
-    codec,
-    names::field::{self, ACCOUNT, EMAIL, PASSWORD},
-    record::Whole,
-};
+use super::{RedisStore, claims::Unique, codec, enrolment::account_fields, names::field, record::Whole};
 use crate::{
     model::{Account, AccountId, LinkKey},
     store::{Import, ImportStore, Imported, ImportedLink, LinkOutcome, StoreError, imports::Known},
@@ -123,19 +117,18 @@ impl RedisStore {
             }
             claims.push(external_id);
         }
-        let email = import.email_key.as_deref().filter(|_| outcome.address_of.is_none());
+        let mut email = import.email_key.as_deref().filter(|_| outcome.address_of.is_none());
         if let Some(what) = email.map(Unique::Email) {
             outcome.address_of = self.claim_or_owner(&what, own).await?;
             claims.extend(outcome.address_of.is_none().then_some(what));
         }
         let mut account = import.account.clone();
         if outcome.address_of.is_some() {
+            email = None;
             (account.email, account.email_verified) = (None, false);
         }
         let now = self.time_now().await?;
-        let mut fields = vec![(ACCOUNT.to_owned(), codec::write_account(&account)?)];
-        fields.extend(import.password_hash.clone().map(|hash| (PASSWORD.to_owned(), hash)));
-        fields.extend(email.filter(|_| outcome.address_of.is_none()).map(|key| (EMAIL.to_owned(), key.to_owned())));
+        let mut fields = account_fields(&account, import.password_hash.as_deref(), email)?;
         for (link, _) in &new {
             let (subject, by_email) = named(link);
             let row = codec::write_link(&link.provider, subject, by_email, now)?;

@@ -20,6 +20,7 @@ use crate::{
 type Fields = (Option<String>, Option<String>, Option<String>, Option<String>, Option<String>);
 
 static READ: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/read.lua")));
+static REPLACE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/replace.lua")));
 
 /// An account that is to be seen.
 pub(super) struct Record {
@@ -119,6 +120,19 @@ impl RedisStore {
         let account = codec::read_account(id, &text)?;
         let record = Record { account, text, password_hash, email_key, now: self.time(seconds, micros) };
         Ok(Some(Whole { record, sessions, links }))
+    }
+
+    /// Replaces a field of an account's hash, or deletes it where `new` is empty, if it still is `current`.
+    pub(super) async fn replace_field(
+        &self,
+        id: AccountId,
+        field: &str,
+        current: &str,
+        new: &str,
+    ) -> Result<bool, StoreError> {
+        let mut script = REPLACE.prepare_invoke();
+        script.key(self.0.names.account(id)).arg(field).arg(current).arg(new);
+        self.0.connection.run_once(&script).await
     }
 
     fn time(&self, seconds: i64, micros: i64) -> Timestamp {

@@ -79,8 +79,7 @@ impl SessionStore for RedisStore {
     }
 
     async fn sessions_of(&self, account: AccountId, limit: u32) -> Result<Vec<Session>, StoreError> {
-        let whole = self.within(self.whole(account)).await?;
-        let mut sessions: Vec<_> = whole.into_iter().flat_map(|whole| whole.sessions).map(|(one, _)| one).collect();
+        let mut sessions = self.within(self.all_sessions(account)).await?;
         sessions.sort_unstable_by(|a, b| b.rotated_at.cmp(&a.rotated_at).then(a.id.cmp(&b.id)));
         sessions.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         Ok(sessions)
@@ -190,8 +189,7 @@ impl RedisStore {
 
     /// Ends what the account has too many of, beside the one that was just made.
     async fn make_room(&self, new: &Session) -> Result<(), StoreError> {
-        let whole = self.whole(new.account).await?;
-        let mut sessions: Vec<_> = whole.into_iter().flat_map(|whole| whole.sessions).map(|(one, _)| one).collect();
+        let mut sessions = self.all_sessions(new.account).await?;
         let too_many = sessions.len().saturating_sub(MOST_SESSIONS as usize);
         sessions.retain(|session| session.id != new.id);
         sessions.sort_unstable_by_key(|session| (session.rotated_at, session.id));
@@ -275,9 +273,14 @@ impl RedisStore {
         account: AccountId,
         such: impl Fn(&Session) -> bool,
     ) -> Result<Vec<SessionId>, StoreError> {
+        let sessions = self.all_sessions(account).await?;
+        Ok(sessions.iter().filter(|session| such(session)).map(|session| session.id).collect())
+    }
+
+    /// In no order.
+    async fn all_sessions(&self, account: AccountId) -> Result<Vec<Session>, StoreError> {
         let whole = self.whole(account).await?;
-        let sessions = whole.into_iter().flat_map(|whole| whole.sessions);
-        Ok(sessions.filter(|(session, _)| such(session)).map(|(session, _)| session.id).collect())
+        Ok(whole.into_iter().flat_map(|whole| whole.sessions).map(|(session, _)| session).collect())
     }
 
     /// The account of a session, and the session's row, read together.

@@ -3,10 +3,6 @@
 //! Nobody waits for it: what has expired is refused wherever it lies, and keys that stand alone go by themselves.
 //! What it reclaims is memory within the accounts' hashes, where nothing can go by itself.
 
-use std::sync::LazyLock;
-
-use redis::Script;
-
 use super::{RedisStore, names::field, record::Whole};
 use crate::{
     clock::Timestamp,
@@ -14,8 +10,6 @@ use crate::{
     session::Rules,
     store::{CHANGE_MARGIN, SOURCE_KNOWN_FOR, StoreError},
 };
-
-static REPLACE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/replace.lua")));
 
 /// Keys looked at in one step, and steps at most in one sweep.
 const STEP: usize = 500;
@@ -73,9 +67,7 @@ impl RedisStore {
             if swept >= limit {
                 break;
             }
-            let mut script = REPLACE.prepare_invoke();
-            script.key(self.0.names.account(id)).arg(field::session(session.id)).arg(row).arg("");
-            if self.0.connection.run_once::<bool>(&script).await? {
+            if self.replace_field(id, &field::session(session.id), &row, "").await? {
                 self.forget_sessions([session.id]).await;
                 swept += 1;
             }
