@@ -80,19 +80,20 @@ clean: ## remove what was built; data/ stays
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
 
-# Tests keep their accounts in a Redis and import from a PostgreSQL; each starts a server of its own.
-test-tools: SERVERS := postgresql redis-server
-test-tools: tools
-
 # A C compiler and cmake build the C parts of the dependencies (zlib-ng, AWS-LC, SQLite).
 tools:
 	@command -v $(CARGO) >/dev/null || { echo 'Rust is missing: see https://rustup.rs' >&2; exit 1; }
 	@missing=; \
 	command -v cc >/dev/null || missing="$$missing gcc libc6-dev"; \
 	command -v cmake >/dev/null || missing="$$missing cmake"; \
-	for server in $(SERVERS); do \
-	  command -v $$server >/dev/null || ls /usr/lib/$$server/*/bin/postgres >/dev/null 2>&1 || missing="$$missing $$server"; \
-	done; \
+	test -n "$$missing" || exit 0; \
+	$(INSTALL)
+
+# Tests keep their accounts in a Redis and import from a PostgreSQL; each starts a server of its own.
+test-tools: tools
+	@missing=; \
+	command -v redis-server >/dev/null || missing="$$missing redis-server"; \
+	ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$$missing postgresql"; \
 	test -n "$$missing" || exit 0; \
 	$(INSTALL)
 
