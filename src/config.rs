@@ -10,6 +10,7 @@ mod identity;
 mod item;
 mod print;
 mod providers;
+mod redis_store;
 mod report;
 mod resolve;
 mod routes;

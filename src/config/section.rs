@@ -211,7 +211,8 @@ pub(super) fn path(text: &str) -> Result<PathBuf, String> {
     if text.is_empty() || text.contains('\0') { Err("a path is wanted here".into()) } else { Ok(text.into()) }
 }
 
-fn read_secret(path: &PathBuf) -> Result<Secret, String> {
+/// A secret in a file of its own.
+pub(super) fn read_secret(path: &PathBuf) -> Result<Secret, String> {
     let mut text = String::new();
     let read = File::open(path).and_then(|file| file.take(MAX_SECRET_FILE + 1).read_to_string(&mut text));
     let secret = Secret::new(text.trim_end_matches(['\r', '\n']).to_owned());

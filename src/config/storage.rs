@@ -1,8 +1,9 @@
 //! `store` and `secrets`: where everything is kept, and what everything is sealed with.
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
 use super::{
+    redis_store::redis_store,
     section::{self, Section},
     tree::Value,
 };
@@ -30,7 +31,7 @@ pub(super) fn store(store: &mut Section<'_>) -> store::Settings {
     if let Some(item) = store.get("postgres") {
         item.section(|server| server.secret("url", "url_file"));
     }
-    let redis = store.get("redis").and_then(|item| item.section(redis));
+    let redis = store.get("redis").and_then(|item| item.section(redis_store));
     let sqlite = |sqlite: &mut Section<'_>| {
         sqlite.with("path", Value::plain("data/passgate.db"), |item| item.text(section::path))
     };
@@ -42,35 +43,6 @@ pub(super) fn store(store: &mut Section<'_>) -> store::Settings {
     match redis {
         Some(redis) => store::Settings::Redis(redis),
         None => store::Settings::Sqlite { path: path.unwrap_or_default() },
-    }
-}
-
-/// `store.redis`.
-fn redis(redis: &mut Section<'_>) -> Option<store::redis::Settings> {
-    let url = redis.secret("url", "url_file");
-    let namespace = redis.with("namespace", Value::plain("passgate"), |item| item.text(namespace));
-    let range = Duration::from_millis(50)..=Duration::from_secs(5);
-    let connect_timeout = redis.duration("connect_timeout", Duration::from_millis(400), range.clone());
-    let timeout = redis.duration("timeout", Duration::from_millis(800), range);
-    let require_durable = redis.flag("require_durable", false);
-    let key = if redis.get("url_file").is_some() { "url_file" } else { "url" };
-    let Some(url) = url else {
-        if redis.get(key).is_none() {
-            redis.flaw(key, "`url` is missing in `store.redis`, or `url_file`");
-        }
-        return None;
-    };
-    let address = store::redis::Address::parse(url.expose()).map_err(|message| redis.flaw(key, message)).ok()?;
-    Some(store::redis::Settings { address, namespace: namespace?, connect_timeout, timeout, require_durable })
-}
-
-/// What every key in a Redis begins with.
-fn namespace(text: &str) -> Result<String, String> {
-    let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':'));
-    if plain && (1..=64).contains(&text.len()) {
-        Ok(text.to_owned())
-    } else {
-        Err("1 to 64 letters, digits and `-_.:` are wanted here".into())
     }
 }
 

@@ -16,7 +16,10 @@ use crate::{
     oauth::client::Grant,
     provider,
     route::{Auth, Cors},
-    store,
+    store::{
+        self,
+        redis::{Node, Servers},
+    },
     throttle::{self, Limits, Rate},
     token::Claim,
 };
@@ -240,6 +243,19 @@ fn a_redis_is_read_with_its_defaults() {
         store("{ url: 'rediss://ann:secret@[::1]:7000/3', namespace: a.b, timeout: 2s, require_durable: true }");
     assert_eq!((&*redis.address.place(), &*redis.namespace), ("::1:7000", "a.b"));
     assert_eq!((redis.timeout.as_millis(), redis.require_durable), (2000, true));
+    assert!(matches!(redis.servers, Servers::One) && !redis.read_from_replica);
+
+    let redis = store(
+        "{ url: 'redis://u:p@gate', read_from_replica: true, sentinel: { nodes: ['[::1]:1', 'b:2'], password: 'p' } }",
+    );
+    let Servers::Sentinel(sentinels) = &redis.servers else { panic!("they are Sentinels") };
+    assert_eq!((redis.address.host(), redis.read_from_replica), ("gate", true));
+    assert_eq!(sentinels.nodes, [Node { host: "::1".into(), port: 1 }, Node { host: "b".into(), port: 2 }]);
+    assert!(sentinels.user.is_none() && sentinels.password.is_some());
+
+    assert!(matches!(store("{ url: 'redis://a', cluster: {} }").servers, Servers::Cluster(nodes) if nodes.is_empty()));
+    let redis = store("{ url: 'redis://a', cluster: { nodes: ['b:2'] } }");
+    assert!(matches!(redis.servers, Servers::Cluster(nodes) if nodes == [Node { host: "b".into(), port: 2 }]));
 }
 
 #[test]

@@ -5,6 +5,9 @@
 //! ```ignore
 //! crate::store::contract::store_contract!(crate::store::sql::tests::fresh);
 //! ```
+//!
+//! Where starting one takes long, `store_contract!(together …)` is one test, with the path of an `async fn` that makes an
+//! `async FnMut() -> Bench`.
 
 pub mod accounts;
 pub mod changes;
@@ -27,8 +30,14 @@ use crate::{
 };
 
 macro_rules! store_contract {
+    (together $fresh:path) => {
+        $crate::store::contract::store_contract! { @rules together $fresh }
+    };
     ($fresh:path) => {
-        $crate::store::contract::store_contract! { $fresh;
+        $crate::store::contract::store_contract! { @rules each $fresh }
+    };
+    (@rules $how:ident $fresh:path) => {
+        $crate::store::contract::store_contract! { $how $fresh;
             accounts {
                 an_account_comes_back_as_it_was_given
                 accounts_without_an_address_live_side_by_side
@@ -180,7 +189,17 @@ macro_rules! store_contract {
             }
         }
     };
-    ($fresh:path; $($part:ident { $($rule:ident)* })*) => {
+    (together $fresh:path; $($part:ident { $($rule:ident)* })*) => {
+        #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+        async fn the_whole_contract() {
+            let mut fresh = $fresh().await;
+            $($(
+                println!("{}::{}", stringify!($part), stringify!($rule));
+                Box::pin($crate::store::contract::$part::$rule(&fresh().await)).await;
+            )*)*
+        }
+    };
+    (each $fresh:path; $($part:ident { $($rule:ident)* })*) => {
         $(mod $part {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

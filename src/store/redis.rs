@@ -20,12 +20,15 @@ mod durability;
 mod enrolment;
 mod imports;
 mod keys;
+mod line;
 mod links;
 mod names;
 mod notes;
 mod pointers;
 mod record;
+mod script;
 mod sessions;
+mod settings;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -40,11 +43,12 @@ use std::{
 
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 
-pub use self::connection::{Address, OpenError, Settings};
+pub use self::settings::{Address, Certificates, Node, OpenError, Sentinels, Servers, Settings};
 use self::{connection::Connection, names::Names};
 use crate::{
     change_log::View,
     clock::{Clock, Timestamp},
+    model::AccountId,
     store::StoreError,
 };
 
@@ -68,7 +72,9 @@ struct Inner {
     /// The last entry of the change log that this node has read.
     read_to: AtomicU64,
     /// Where the sweep goes on.
-    sweep_from: Mutex<u64>,
+    sweep_from: Mutex<Option<AccountId>>,
+    /// In a Cluster, which runs of which servers hold what is kept, as one number.
+    runs: AtomicU64,
 }
 
 impl RedisStore {
@@ -95,8 +101,13 @@ impl RedisStore {
             timeout: settings.timeout,
             turns,
             read_to: AtomicU64::new(0),
-            sweep_from: Mutex::new(0),
+            sweep_from: Mutex::new(None),
+            runs: AtomicU64::new(0),
         }));
+        store
+            .know_runs()
+            .await
+            .map_err(|error| OpenError::Unreachable { place: place.clone(), reason: error.to_string() })?;
         let server = store.time_now().await;
         let server = server.map_err(|error| OpenError::Unreachable { place, reason: error.to_string() })?;
         let apart = apart(server, store.0.clock.now());

@@ -8,6 +8,8 @@ pub mod log;
 pub mod postgres;
 pub mod process;
 pub mod provider;
+pub mod redis_cluster;
+pub mod redis_sentinel;
 pub mod redis_server;
 pub mod h2;
 pub mod upstream;

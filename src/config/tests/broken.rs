@@ -125,6 +125,15 @@ fn each_mistake_in_a_store_is_told_apart() {
         ("redis: { url: 'rediss://a/#insecure' }", "1:24", "no `#`"),
         ("redis: { url: 'redis://a', namespace: '*' }", "1:48", "letters, digits"),
         ("redis: { url: 'redis://a', timeout: 1h }", "1:46", "between 50ms and 5s"),
+        ("redis: { url: 'redis://a', read_from_replica: true }", "1:56", "`sentinel` or `cluster` only"),
+        ("redis: { url: 'redis://a', sentinel: {} }", "1:37", "addresses of the Sentinels"),
+        ("redis: { url: 'redis://a', sentinel: { nodes: [b] } }", "1:57", "`10.0.0.1:6379`"),
+        ("redis: { url: 'redis://a', sentinel: { nodes: ['b:1'], user: u } }", "1:71", "`password` is missing"),
+        ("redis: { url: 'redis://a', sentinel: { nodes: ['b:1'] }, cluster: {} }", "1:67", "one of the two"),
+        ("redis: { url: 'redis://a/1', cluster: {} }", "1:39", "one database"),
+        ("redis: { url: 'rediss://a', ca_file: /none }", "1:47", "cannot be read"),
+        ("redis: { url: 'rediss://a', ca_file: /dev/null }", "1:47", "no PEM"),
+        ("redis: { url: 'rediss://a', key_file: Cargo.toml }", "1:48", "`cert_file` is missing"),
     ] {
         let text = format!("store: {{ {store} }}\nupstreams: {{ app: whoami }}\nroutes: [{{ upstream: app }}]\n");
         expect(&text, place, part);

@@ -2,10 +2,6 @@
 
 use std::sync::LazyLock;
 
-use async_trait::async_trait;
-use futures_util::future::try_join_all;
-use redis::Script;
-
 use super::{
     RedisStore,
     claims::Unique,
@@ -13,6 +9,7 @@ use super::{
     names::field::{self, PASSWORD},
     notes::Note,
     record::Record,
+    script::Script,
 };
 use crate::{
     model::{Account, AccountId, Epoch, SessionId},
@@ -20,6 +17,8 @@ use crate::{
         AccountChange, AccountStore, CHANGE_MARGIN, Credentials, Enrolment, InsertAccount, StoreError, change::Effect,
     },
 };
+use async_trait::async_trait;
+use futures_util::future::try_join_all;
 
 static CHANGE: LazyLock<Script> = super::sessions::ends_script!("change.lua");
 static OWN_PASSWORD: LazyLock<Script> = super::sessions::ends_script!("own_password.lua");
@@ -55,9 +54,9 @@ impl AccountStore for RedisStore {
         while accounts.len() < limit {
             let page = PAGE.min(limit - accounts.len());
             let ids = self.within(self.ids(after, page)).await?;
-            let records = self.within(try_join_all(ids.iter().map(|id| self.record(*id)))).await?;
+            let listed = self.within(try_join_all(ids.iter().map(|id| self.listed(*id)))).await?;
             // Of those that are not there, somebody died over the sign-up.
-            accounts.extend(records.into_iter().flatten().map(|record| record.account));
+            accounts.extend(listed.into_iter().flatten());
             if ids.len() < page {
                 break;
             }
@@ -133,7 +132,7 @@ impl RedisStore {
         }
         let told = if effect.moves_epoch { codec::write_epoch(id, account.epoch) } else { String::new() };
         let field = note.as_ref().map(Note::field).unwrap_or_default();
-        let mut script = CHANGE.prepare_invoke();
+        let mut script = CHANGE.prepare();
         script.key(self.0.names.account(id)).arg(field).arg(record.now.millis()).arg(millis(CHANGE_MARGIN));
         script.arg(&record.text).arg(codec::write_account(&account)?).arg(password.unwrap_or_default());
         script.arg(u8::from(loses_address)).arg(told).arg(u8::from(effect.ends_sessions));
@@ -184,7 +183,7 @@ impl RedisStore {
                 None => self.note(id).await?,
             };
             let account = Account { epoch: Epoch(epoch.0.saturating_add(1)), ..record.account.clone() };
-            let mut script = OWN_PASSWORD.prepare_invoke();
+            let mut script = OWN_PASSWORD.prepare();
             script.key(self.0.names.account(id)).arg(under_way.field());
             script.arg(record.now.millis()).arg(millis(CHANGE_MARGIN));
             script.arg(&record.text).arg(codec::write_account(&account)?).arg(hash).arg(field::session(keep));
@@ -203,13 +202,13 @@ impl RedisStore {
     }
 
     /// Ids in order, from the one after `after`.
-    async fn ids(&self, after: Option<AccountId>, most: usize) -> Result<Vec<AccountId>, StoreError> {
+    pub(super) async fn ids(&self, after: Option<AccountId>, most: usize) -> Result<Vec<AccountId>, StoreError> {
         let mut range = redis::cmd("ZRANGE");
         range.arg(self.0.names.accounts());
         // The spelling of ids sorts as their bytes do.
         range.arg(after.map_or_else(|| "-".to_owned(), |id| format!("({id}"))).arg("+");
         range.arg("BYLEX").arg("LIMIT").arg(0).arg(most);
-        let ids: Vec<String> = self.0.connection.query(&range).await?;
+        let ids: Vec<String> = self.0.connection.read(&range).await?;
         ids.iter().map(|id| id.parse().map_err(|_| codec::unreadable("the list of accounts"))).collect()
     }
 }

@@ -5,26 +5,28 @@
 
 use std::{
     collections::HashMap,
+    ops::BitXor,
     sync::{LazyLock, atomic::Ordering},
     time::Duration,
 };
 
-use async_trait::async_trait;
-use redis::Script;
-
-use super::{RedisStore, codec, connection::LISTENS_FOR, millis};
+use super::{RedisStore, codec, connection::LISTENS_FOR, millis, script::Script};
 use crate::{
     change_log::Change,
     clock::Timestamp,
     model::{AccountId, Epoch, SessionId},
     store::{CHANGE_MARGIN, ChangeStore, Changes, Cursor, Deployment, StoreError},
 };
+use async_trait::async_trait;
 
 /// Scripts that append begin with what all of them share.
 macro_rules! log_script {
     ($file:literal) => {
         std::sync::LazyLock::new(|| {
-            redis::Script::new(concat!(include_str!("scripts/log.lua"), include_str!(concat!("scripts/", $file))))
+            $crate::store::redis::script::Script::new(concat!(
+                include_str!("scripts/log.lua"),
+                include_str!(concat!("scripts/", $file))
+            ))
         })
     };
 }
@@ -53,6 +55,9 @@ impl ChangeStore for RedisStore {
         if let Err(error) = self.0.connection.wait::<redis::Value>(&wait).await {
             tracing::warn!(%error, "cannot listen for changes");
             tokio::time::sleep(PAUSE).await;
+        }
+        if let Err(error) = self.know_runs().await {
+            tracing::debug!(%error, "cannot tell whether a server of the Cluster was replaced");
         }
     }
 
@@ -138,7 +143,7 @@ impl RedisStore {
     }
 
     async fn read_page(&self, from: u64) -> Result<Page, StoreError> {
-        let mut script = READ.prepare_invoke();
+        let mut script = READ.prepare();
         script.key(self.0.names.log()).key(self.0.names.beside_log("state"));
         script.arg(random_id()?).arg(from).arg(PAGE);
         let (id, run, last, pruned, entries): (String, String, u64, u64, Vec<(u64, String)>) =
@@ -146,12 +151,28 @@ impl RedisStore {
         let id = u128::from_str_radix(&id, 16).map_err(|_| codec::unreadable("the change log's id"))?;
         // Another run may have lost entries, and given their numbers to others.
         let run = run.get(..32).and_then(|run| u128::from_str_radix(run, 16).ok()).unwrap_or(0);
-        Ok(Page { log_id: (id ^ run).to_be_bytes(), last, pruned, entries })
+        let runs = u128::from(self.0.runs.load(Ordering::Relaxed));
+        Ok(Page { log_id: (id ^ run ^ runs).to_be_bytes(), last, pruned, entries })
+    }
+
+    /// Learns which runs of which servers hold what is kept in a Cluster: the log is on one of them, and another may
+    /// lose the end of a session.
+    pub(super) async fn know_runs(&self) -> Result<(), StoreError> {
+        if !self.0.connection.is_cluster() {
+            return Ok(());
+        }
+        let mut info = redis::cmd("INFO");
+        info.arg("server");
+        let servers = self.within(self.0.connection.ask_each::<String>(&info)).await?;
+        let ids = servers.iter().filter_map(|(_, info)| info.lines().find_map(|line| line.strip_prefix("run_id:")));
+        let runs = ids.filter_map(|id| u64::from_str_radix(id.get(..16)?, 16).ok());
+        self.0.runs.store(runs.fold(0, BitXor::bitxor), Ordering::Relaxed);
+        Ok(())
     }
 
     /// Appends entries, and takes away the note that they were to be written, if there is one.
     pub(super) async fn append(&self, note: &str, entries: &[&str]) -> Result<(), StoreError> {
-        let mut script = APPEND.prepare_invoke();
+        let mut script = APPEND.prepare();
         script.key(self.0.names.log()).key(self.0.names.beside_log("state"));
         script.key(self.0.names.beside_log("unfinished"));
         script.arg(random_id()?).arg(note).arg(entries);
@@ -173,7 +194,7 @@ impl RedisStore {
 
     /// Deletes up to `limit` entries that no living token can be concerned by.
     pub(super) async fn prune(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
-        let mut script = PRUNE.prepare_invoke();
+        let mut script = PRUNE.prepare();
         script.key(self.0.names.log()).key(self.0.names.beside_log("state"));
         script.arg(now.millis()).arg(limit).arg(PAGE);
         self.0.connection.run(&script).await

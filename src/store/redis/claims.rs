@@ -7,13 +7,12 @@
 
 use std::{sync::LazyLock, time::Duration};
 
-use redis::Script;
-
 use super::{
     RedisStore,
     codec::{self, KeptLink},
     millis,
     record::{Found, Record},
+    script::Script,
 };
 use crate::{
     model::{AccountId, LinkKey},
@@ -117,7 +116,7 @@ impl RedisStore {
 
     /// Replaces what was found; `for_long` of zero is for ever.
     async fn replace(&self, what: &Unique<'_>, found: &str, new: &str, for_long: Duration) -> Result<bool, StoreError> {
-        let mut script = CLAIM.prepare_invoke();
+        let mut script = CLAIM.prepare();
         script.key(self.name(what)).arg(found).arg(new).arg(millis(for_long));
         self.0.connection.run(&script).await
     }

@@ -3,10 +3,9 @@
 use std::sync::LazyLock;
 
 use async_trait::async_trait;
-use redis::Script;
 use serde::{Deserialize, Serialize};
 
-use super::{RedisStore, changes::log_script, codec};
+use super::{RedisStore, changes::log_script, codec, script::Script};
 use crate::{
     change_log::Change,
     model::{ClientId, Scope},

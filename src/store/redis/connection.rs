@@ -1,119 +1,44 @@
-//! The way to the Redis: addresses, time-outs, what is tried again.
+//! The way to the Redis: what is asked on which connection, and what is tried again.
 
 use std::time::Duration;
 
 use redis::{
-    Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, FromRedisValue, IntoConnectionInfo as _, RedisError,
-    ScriptInvocation, ServerErrorKind,
-    aio::{ConnectionManager, ConnectionManagerConfig},
-    io::tcp::TcpSettings,
+    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, FromRedisValue, RedisError, RedisResult,
+    ServerErrorKind, Value,
+    cluster::ClusterClientBuilder,
+    cluster_async::ClusterConnection,
+    cluster_read_routing::RandomReplicaStrategy,
+    cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo},
 };
 
+use super::{
+    line::{Asked, Line, Way},
+    script::Call,
+    settings::{OpenError, Servers, Settings},
+};
 use crate::store::StoreError;
 
 /// How often what has not reached the Redis is tried again.
 const RETRIES: u32 = 2;
 
 /// Pause before the first of these; the next ones take longer.
-const RETRY_PAUSE: Duration = Duration::from_millis(20);
-
-/// How long bytes may lie unacknowledged before the connection is given up: what is behind a dead link does not come
-/// back on it.
-const UNACKNOWLEDGED: Duration = Duration::from_secs(3);
+pub(super) const RETRY_PAUSE: Duration = Duration::from_millis(20);
 
 /// How long a wait for the change log takes when there is nothing new.
 pub(super) const LISTENS_FOR: Duration = Duration::from_secs(1);
 
-/// Where a Redis is, and how to sign in to it.
-#[derive(Clone)]
-pub struct Address(Box<ConnectionInfo>);
-
-impl Address {
-    /// Reads `redis://[user:password@]host[:port][/database]`; with `rediss://`, over TLS.
-    ///
-    /// # Errors
-    /// What is wrong with it, without a word of it: it may hold a password.
-    pub fn parse(text: &str) -> Result<Self, &'static str> {
-        const FORM: &str = "a URL is wanted here, such as `redis://user:password@host:6379/0`, or `rediss://` for TLS";
-        let url = url::Url::parse(text).map_err(|_| FORM)?;
-        if !matches!(url.scheme(), "redis" | "rediss") || url.host_str().is_none_or(str::is_empty) {
-            return Err(FORM);
-        }
-        if url.query().is_some() || url.fragment().is_some() {
-            return Err("nothing may follow the database: no `?` and no `#`");
-        }
-        let info = text.into_connection_info().map_err(|_| FORM)?;
-        let tcp = TcpSettings::default().set_nodelay(true).set_user_timeout(UNACKNOWLEDGED);
-        Ok(Self(Box::new(info.set_tcp_settings(tcp))))
-    }
-
-    /// Host and port, as logs have it.
-    pub fn place(&self) -> String {
-        match self.0.addr() {
-            ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => format!("{host}:{port}"),
-            other => other.to_string(),
-        }
-    }
-}
-
-/// The Redis, and how long it is waited for.
-#[derive(Clone)]
-pub struct Settings {
-    /// Where it is.
-    pub address: Address,
-    /// What every key begins with, so that others may have theirs beside it.
-    pub namespace: String,
-    /// How long a connection may take.
-    pub connect_timeout: Duration,
-    /// How long an operation may take, with all of its steps.
-    pub timeout: Duration,
-    /// Refuse to start on a Redis that may lose what it acknowledged.
-    pub require_durable: bool,
-}
-
-/// Why the store cannot be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// It does not answer.
-    #[error("the Redis at {place} cannot be reached: {reason}")]
-    Unreachable {
-        /// Host and port.
-        place: String,
-        /// What went wrong.
-        reason: String,
-    },
-    /// It answers, and does not let us in.
-    #[error(
-        "the Redis at {0} does not let us in: set user and password in store.redis.url, \
-         `redis://user:password@host:6379`"
-    )]
-    Refused(String),
-    /// `require_durable` asks for more than it keeps.
-    #[error(
-        "the Redis at {place} may lose what it acknowledged: {weaknesses}. Set it up otherwise, or take          store.redis.require_durable out"
-    )]
-    NotDurable {
-        /// Host and port.
-        place: String,
-        /// What can be lost.
-        weaknesses: String,
-    },
-}
-
-impl OpenError {
-    /// As sysexits.h has them: 69 for what is out of reach, 64 for what the operator wrote.
-    pub const fn exit_code(&self) -> u8 {
-        match self {
-            Self::Unreachable { .. } => 69,
-            Self::Refused(_) | Self::NotDurable { .. } => 64,
-        }
-    }
-}
-
-/// Two connections that come back by themselves: one that all share, and one on which to wait.
+/// Connections that come back by themselves: one that all share, one on which to wait, and one that may lead to
+/// replicas.
 pub(super) struct Connection {
-    shared: ConnectionManager,
-    waiting: ConnectionManager,
+    shared: Channel,
+    waiting: Channel,
+    reading: Option<Channel>,
+}
+
+/// To one server at a time, or to all of a Cluster.
+enum Channel {
+    Line(Box<Line>),
+    Cluster(ClusterConnection),
 }
 
 impl Connection {
@@ -125,65 +50,136 @@ impl Connection {
             _ if matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM")) => OpenError::Refused(place.clone()),
             _ => OpenError::Unreachable { place: place.clone(), reason: error.to_string() },
         };
-        let client = Client::open(ConnectionInfo::clone(&settings.address.0)).map_err(|error| failed(&error))?;
-        let config = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(settings.connect_timeout))
-            .set_response_timeout(Some(settings.timeout))
-            .set_number_of_retries(1)
-            .set_min_delay(RETRY_PAUSE)
-            .set_max_delay(Duration::from_millis(200));
-        let patient = config.clone().set_response_timeout(Some(settings.timeout + LISTENS_FOR));
-        let connection = Self {
-            shared: ConnectionManager::new_lazy_with_config(client.clone(), config).map_err(|error| failed(&error))?,
-            waiting: ConnectionManager::new_lazy_with_config(client, patient).map_err(|error| failed(&error))?,
-        };
-        let answer = redis::cmd("PING").query_async::<()>(&mut connection.shared.clone()).await;
-        answer.map_err(|error| failed(&error))?;
+        let connection = Self::connect(settings).await.map_err(|error| failed(&error))?;
+        connection.shared.query::<Value>(&redis::cmd("PING")).await.map_err(|error| failed(&error))?;
         Ok(connection)
+    }
+
+    async fn connect(settings: &Settings) -> RedisResult<Self> {
+        let patient = settings.timeout + LISTENS_FOR;
+        let mut reading = None;
+        if settings.read_from_replica {
+            reading = Some(Channel::open(settings, settings.timeout, true).await?);
+        }
+        Ok(Self {
+            shared: Channel::open(settings, settings.timeout, false).await?,
+            waiting: Channel::open(settings, patient, false).await?,
+            reading,
+        })
     }
 
     /// A command that may be given twice.
     pub async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
-        let mut tries = 0;
-        loop {
-            match command.query_async(&mut self.shared.clone()).await {
-                Err(error) if tries < RETRIES && passes(&error) => tries = pause(tries).await,
-                answer => return Ok(answer?),
-            }
-        }
+        persistently(|| self.shared.query(command)).await
+    }
+
+    /// As [`Self::query`], where an answer that is a little old does no harm.
+    pub async fn read<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
+        let channel = self.reading.as_ref().unwrap_or(&self.shared);
+        persistently(|| channel.query(command)).await
     }
 
     /// A script that may run twice: it says so of itself.
-    pub async fn run<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, StoreError> {
-        let mut tries = 0;
-        loop {
-            match script.invoke_async(&mut self.shared.clone()).await {
-                Err(error) if tries < RETRIES && passes(&error) => tries = pause(tries).await,
-                answer => return Ok(answer?),
-            }
-        }
+    pub async fn run<T: FromRedisValue>(&self, script: &Call<'_>) -> Result<T, StoreError> {
+        persistently(|| self.shared.invoke(script)).await
     }
 
     /// A script of which a second run would answer something else.
-    pub async fn run_once<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, StoreError> {
-        Ok(script.invoke_async(&mut self.shared.clone()).await?)
+    pub async fn run_once<T: FromRedisValue>(&self, script: &Call<'_>) -> Result<T, StoreError> {
+        Ok(self.shared.invoke(script).await?)
     }
 
     /// A command that waits, for up to [`LISTENS_FOR`].
     pub async fn wait<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
-        Ok(command.query_async(&mut self.waiting.clone()).await?)
+        Ok(self.waiting.query(command).await?)
+    }
+
+    /// What each primary says to it, of which a Cluster has several, told apart by where they are.
+    pub async fn ask_each<T: FromRedisValue>(&self, command: &Cmd) -> Result<Vec<(String, T)>, StoreError> {
+        persistently(|| self.shared.ask_each(command)).await
+    }
+
+    /// Whether there may be several primaries.
+    pub const fn is_cluster(&self) -> bool {
+        matches!(self.shared, Channel::Cluster(_))
     }
 }
 
-/// Whether the next try may well be answered: the connection broke, or the server has just started.
-fn passes(error: &RedisError) -> bool {
-    let starting = [ServerErrorKind::BusyLoading, ServerErrorKind::TryAgain].map(ErrorKind::Server);
-    (error.is_io_error() && !error.is_timeout()) || starting.contains(&error.kind())
+impl Channel {
+    /// One that waits for answers for so long; with `replica`, one to read from only.
+    async fn open(settings: &Settings, timeout: Duration, replica: bool) -> RedisResult<Self> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(settings.connect_timeout))
+            .set_response_timeout(Some(timeout));
+        let address = &settings.address;
+        let way = match &settings.servers {
+            Servers::One => Way::To(Client::open(ConnectionInfo::clone(&address.info))?),
+            Servers::Sentinel(sentinels) if replica => Way::Replica(Asked::new(address, sentinels)?),
+            Servers::Sentinel(sentinels) => Way::Primary(Asked::new(address, sentinels)?),
+            Servers::Cluster(nodes) => {
+                let first = ConnectionInfo::clone(&address.info);
+                let all = std::iter::once(first).chain(nodes.iter().map(|node| address.of(node)));
+                let mut builder = ClusterClientBuilder::new(all)
+                    .connection_timeout(settings.connect_timeout)
+                    .response_timeout(timeout)
+                    .tcp_settings(address.info.tcp_settings().clone())
+                    .retries(RETRIES);
+                if let Some(certificates) = &address.certificates {
+                    builder = builder.certs(certificates.clone());
+                }
+                if replica {
+                    builder = builder.read_routing_strategy(RandomReplicaStrategy);
+                }
+                return Ok(Self::Cluster(builder.build()?.get_async_connection().await?));
+            }
+        };
+        Ok(Self::Line(Box::new(Line::new(way, config))))
+    }
+
+    async fn query<T: FromRedisValue>(&self, command: &Cmd) -> RedisResult<T> {
+        match self {
+            Self::Line(line) => line.ask(async |mut connection| command.query_async(&mut connection).await).await,
+            Self::Cluster(cluster) => command.query_async(&mut cluster.clone()).await,
+        }
+    }
+
+    async fn invoke<T: FromRedisValue>(&self, script: &Call<'_>) -> RedisResult<T> {
+        match self.query(&script.by_hash()).await {
+            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                self.query(&script.in_full()).await
+            }
+            answer => answer,
+        }
+    }
+
+    async fn ask_each<T: FromRedisValue>(&self, command: &Cmd) -> RedisResult<Vec<(String, T)>> {
+        let Self::Cluster(cluster) = self else { return Ok(vec![(String::new(), self.query(command).await?)]) };
+        let everywhere = RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllMasters, None));
+        let answers = cluster.clone().route_command(command.clone(), everywhere).await?;
+        Ok(redis::from_redis_value(answers)?)
+    }
 }
 
-async fn pause(tries: u32) -> u32 {
-    tokio::time::sleep(jittered(RETRY_PAUSE * (tries + 1))).await;
-    tries + 1
+/// Tries again what may be given twice.
+async fn persistently<T, F: Future<Output = RedisResult<T>>>(attempt: impl Fn() -> F) -> Result<T, StoreError> {
+    let mut tries = 0;
+    loop {
+        match attempt().await {
+            Err(error) if tries < RETRIES && passes(&error) => {
+                tries += 1;
+                tokio::time::sleep(jittered(RETRY_PAUSE * tries)).await;
+            }
+            answer => return Ok(answer?),
+        }
+    }
+}
+
+/// Whether the next try may well be answered: the connection broke, the server has just started, or is no primary any
+/// more.
+fn passes(error: &RedisError) -> bool {
+    use ServerErrorKind::{BusyLoading, ClusterDown, MasterDown, ReadOnly, TryAgain};
+    let passing = [BusyLoading, ClusterDown, MasterDown, ReadOnly, TryAgain].map(ErrorKind::Server);
+    (error.is_io_error() && !error.is_timeout()) || passing.contains(&error.kind())
 }
 
 /// Between half of it and all of it, so that those who were turned away at once do not come back at once.

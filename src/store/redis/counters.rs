@@ -2,11 +2,9 @@
 
 use std::{sync::LazyLock, time::Duration};
 
-use async_trait::async_trait;
-use redis::Script;
-
-use super::RedisStore;
+use super::{RedisStore, script::Script};
 use crate::store::{Pace, StoreError, TurnStore};
+use async_trait::async_trait;
 
 static TAKE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/take_turn.lua")));
 static GIVE_BACK: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/give_back.lua")));
@@ -14,7 +12,7 @@ static GIVE_BACK: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("
 #[async_trait]
 impl TurnStore for RedisStore {
     async fn take_turn(&self, counter: &str, pace: Pace) -> Result<Result<(), Duration>, StoreError> {
-        let mut script = TAKE.prepare_invoke();
+        let mut script = TAKE.prepare();
         script.key(self.0.names.counter(counter)).arg(pace.pace).arg(pace.allowance);
         if self.0.clock.is_system() {
             script.arg("");
@@ -27,7 +25,7 @@ impl TurnStore for RedisStore {
     }
 
     async fn give_turn_back(&self, counter: &str, pace: Pace) -> Result<(), StoreError> {
-        let mut script = GIVE_BACK.prepare_invoke();
+        let mut script = GIVE_BACK.prepare();
         script.key(self.0.names.counter(counter)).arg(pace.pace);
         self.within(self.0.connection.run_once(&script)).await
     }

@@ -1,6 +1,6 @@
 //! What the Redis does with what it acknowledged, in plain words.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::connection::Connection;
 use crate::store::StoreError;
@@ -8,20 +8,24 @@ use crate::store::StoreError;
 /// Settings that tell, where they may be asked for.
 const ASKED: [&str; 3] = ["save", "appendfsync", "maxmemory-policy"];
 
-/// What can be lost, a sentence each.
+/// What can be lost by any of the servers, a sentence each.
 pub(super) async fn weaknesses(connection: &Connection) -> Result<Vec<&'static str>, StoreError> {
-    let mut facts = HashMap::new();
+    let mut servers = HashMap::<String, HashMap<String, String>>::new();
     for section in ["persistence", "memory", "replication"] {
-        let info: String = connection.query(redis::cmd("INFO").arg(section)).await?;
-        let pairs = info.lines().filter_map(|line| line.split_once(':'));
-        facts.extend(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        for (place, info) in connection.ask_each::<String>(redis::cmd("INFO").arg(section)).await? {
+            let pairs = info.lines().filter_map(|line| line.split_once(':'));
+            servers.entry(place).or_default().extend(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        }
     }
     for name in ASKED {
         // Where somebody else runs the Redis this is often forbidden.
-        let asked = connection.query::<Vec<(String, String)>>(redis::cmd("CONFIG").arg("GET").arg(name)).await;
-        facts.extend(asked.unwrap_or_default());
+        let asked = connection.ask_each::<Vec<(String, String)>>(redis::cmd("CONFIG").arg("GET").arg(name)).await;
+        for (place, found) in asked.unwrap_or_default() {
+            servers.entry(place).or_default().extend(found);
+        }
     }
-    Ok(judge(&facts))
+    let weaknesses: BTreeSet<_> = servers.values().flat_map(judge).collect();
+    Ok(weaknesses.into_iter().collect())
 }
 
 fn judge(facts: &HashMap<String, String>) -> Vec<&'static str> {

@@ -5,14 +5,13 @@
 
 use std::{sync::LazyLock, time::Duration};
 
-use redis::Script;
-
 use super::{
     RedisStore,
     accounts::Alteration,
     claims::{Claim, Unique},
     codec, millis,
     names::field::{self, ACCOUNT, EMAIL, PASSWORD},
+    script::Script,
     sessions::{source, sources_kept},
 };
 use crate::{
@@ -147,7 +146,7 @@ impl RedisStore {
         list.arg(self.0.names.accounts()).arg(0).arg(own.to_string());
         self.0.connection.query::<()>(&list).await?;
 
-        let mut script = INSERT.prepare_invoke();
+        let mut script = INSERT.prepare();
         script.key(self.0.names.account(own)).key(self.0.names.sources(own));
         script.arg(millis(UNSEEN)).arg(source).arg(now.millis()).arg(sources_kept());
         for (field, value) in fields {
@@ -166,7 +165,7 @@ impl RedisStore {
                 return Err(StoreError::Unavailable("a claim was given up before it was confirmed".into()));
             }
         }
-        let mut script = SHOW.prepare_invoke();
+        let mut script = SHOW.prepare();
         script.key(self.0.names.account(own));
         if !self.0.connection.run::<bool>(&script).await? {
             return Err(StoreError::Unavailable("the account went before it was seen".into()));

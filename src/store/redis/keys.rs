@@ -4,13 +4,13 @@ use std::sync::LazyLock;
 
 use async_trait::async_trait;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use redis::Script;
 use serde::{Deserialize, Serialize};
 
 use super::{
     RedisStore,
     changes::{log_script, random_id},
     codec,
+    script::Script,
 };
 use crate::{
     change_log::Change,
@@ -68,7 +68,7 @@ impl RedisStore {
     ) -> Result<bool, StoreError> {
         self.within(async {
             let entry = codec::write_change(change, self.short_until().await?);
-            let mut script = script.prepare_invoke();
+            let mut script = script.prepare();
             script.key(self.0.names.log()).key(self.0.names.beside_log("state")).key(self.0.names.beside_log(what));
             script.arg(random_id()?).arg(entry).arg(args);
             let changed = self.0.connection.run_once(&script).await?;

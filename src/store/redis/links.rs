@@ -4,21 +4,20 @@
 
 use std::sync::LazyLock;
 
-use async_trait::async_trait;
-use redis::Script;
-
 use super::{
     RedisStore,
     claims::{Claim, Unique},
     codec,
     names::field::{self, EMAIL, PASSWORD},
     record::{Record, Whole},
+    script::Script,
     sessions::Replaced,
 };
 use crate::{
     model::{Account, AccountId, Link, LinkKey},
     store::{DeleteLink, InsertLink, LinkSignIn, LinkStore, Names, NewSession, StoreError},
 };
+use async_trait::async_trait;
 
 static LINK: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/link.lua")));
 static UNLINK: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/unlink.lua")));
@@ -185,7 +184,7 @@ impl RedisStore {
                 Some(other) => vec![field::link(other.link.id)],
                 None => return Ok(DeleteLink::LastWay),
             };
-            let mut script = UNLINK.prepare_invoke();
+            let mut script = UNLINK.prepare();
             script.key(self.0.names.account(account)).arg(field::link(id)).arg(way_in);
             if self.0.connection.run_once(&script).await? {
                 if !own.waiting {
@@ -208,7 +207,7 @@ impl RedisStore {
         row: String,
         start: String,
     ) -> Result<bool, StoreError> {
-        let mut script = LINK.prepare_invoke();
+        let mut script = LINK.prepare();
         script.key(self.0.names.account(record.account.id)).arg(&record.text);
         script.arg(field::link(id)).arg(row).arg(start);
         self.0.connection.run(&script).await

@@ -16,16 +16,6 @@ impl Names {
         format!("{}:{{{id}}}", self.0)
     }
 
-    /// What every [`Names::account`] matches, and little else.
-    pub fn any_account(&self) -> String {
-        format!("{}:{{*}}", self.0)
-    }
-
-    /// The account whose hash this is.
-    pub fn account_of(&self, name: &str) -> Option<AccountId> {
-        name.strip_prefix(&*self.0)?.strip_prefix(":{")?.strip_suffix('}')?.parse().ok()
-    }
-
     /// Where the account signed in from lately, by time.
     pub fn sources(&self, id: AccountId) -> String {
         format!("{}:{{{id}}}:sources", self.0)

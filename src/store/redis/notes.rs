@@ -7,9 +7,7 @@
 
 use std::sync::LazyLock;
 
-use redis::Script;
-
-use super::{RedisStore, codec, names::field};
+use super::{RedisStore, codec, names::field, script::Script};
 use crate::{model::AccountId, store::StoreError};
 
 static NOTE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/note.lua")));
@@ -48,7 +46,7 @@ impl RedisStore {
     /// Notes that a change of the account is under way.
     pub(super) async fn note(&self, account: AccountId) -> Result<Note, StoreError> {
         let note = Note { account, id: super::changes::random_id()? };
-        let mut script = NOTE.prepare_invoke();
+        let mut script = NOTE.prepare();
         script.key(self.0.names.beside_log("unfinished")).arg(note.member());
         self.0.connection.run::<()>(&script).await?;
         Ok(note)
@@ -72,7 +70,7 @@ impl RedisStore {
 
     /// Finishes changes of others, who seem to have died over them.
     pub(super) async fn finish_for_others(&self) -> Result<(), StoreError> {
-        let mut script = UNFINISHED.prepare_invoke();
+        let mut script = UNFINISHED.prepare();
         script.key(self.0.names.beside_log("unfinished")).arg(GIVEN_UP).arg(MOST);
         let members: Vec<String> = self.0.connection.run(&script).await?;
         for note in members.iter().filter_map(|member| Note::parse(member)) {

@@ -2,12 +2,11 @@
 
 use std::sync::LazyLock;
 
-use redis::Script;
-
 use super::{
     RedisStore,
     codec::{self, KeptLink},
     names::field::{self, ACCOUNT, EMAIL, PASSWORD, WAITING},
+    script::Script,
 };
 use crate::{
     clock::Timestamp,
@@ -78,7 +77,7 @@ impl RedisStore {
 
     /// What there is of an account, and the value of one more field.
     pub(super) async fn find(&self, id: AccountId, other: &str) -> Result<(Found, Option<String>), StoreError> {
-        let mut read = READ.prepare_invoke();
+        let mut read = READ.prepare();
         read.key(self.0.names.account(id)).arg(&[ACCOUNT, PASSWORD, EMAIL, WAITING, other]);
         let (seconds, micros, fields): (i64, i64, Fields) = self.0.connection.run(&read).await?;
         let (text, password_hash, email_key, waiting, other) = fields;
@@ -93,9 +92,18 @@ impl RedisStore {
         Ok((found, other))
     }
 
+    /// The account for a list, if there is one to be seen: a replica may be asked.
+    pub(super) async fn listed(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
+        let mut get = redis::cmd("HMGET");
+        get.arg(self.0.names.account(id)).arg(&[ACCOUNT, WAITING]);
+        let (text, waiting): (Option<String>, Option<String>) = self.0.connection.read(&get).await?;
+        let seen = text.filter(|_| waiting.is_none());
+        seen.map(|text| codec::read_account(id, &text)).transpose()
+    }
+
     /// The account, if there is one to be seen, with its sessions and links.
     pub(super) async fn whole(&self, id: AccountId) -> Result<Option<Whole>, StoreError> {
-        let mut read = READ.prepare_invoke();
+        let mut read = READ.prepare();
         read.key(self.0.names.account(id));
         let (seconds, micros, fields): (i64, i64, Vec<(String, String)>) = self.0.connection.run(&read).await?;
         let (mut text, mut password_hash, mut email_key) = (None, None, None);
@@ -130,7 +138,7 @@ impl RedisStore {
         current: &str,
         new: &str,
     ) -> Result<bool, StoreError> {
-        let mut script = REPLACE.prepare_invoke();
+        let mut script = REPLACE.prepare();
         script.key(self.0.names.account(id)).arg(field).arg(current).arg(new);
         self.0.connection.run_once(&script).await
     }

@@ -2,11 +2,9 @@
 
 use std::{sync::LazyLock, time::Duration};
 
-use async_trait::async_trait;
-use redis::Script;
-
 use super::{
     RedisStore, claims::Unique, codec, connection::jittered, millis, names::field, pointers::MARGIN, record::Record,
+    script::Script,
 };
 use crate::{
     clock::Timestamp,
@@ -17,12 +15,16 @@ use crate::{
         StoreError,
     },
 };
+use async_trait::async_trait;
 
 /// Scripts that end sessions begin with what all of them share.
 macro_rules! ends_script {
     ($file:literal) => {
         std::sync::LazyLock::new(|| {
-            redis::Script::new(concat!(include_str!("scripts/ends.lua"), include_str!(concat!("scripts/", $file))))
+            $crate::store::redis::script::Script::new(concat!(
+                include_str!("scripts/ends.lua"),
+                include_str!(concat!("scripts/", $file))
+            ))
         })
     };
 }
@@ -103,7 +105,7 @@ impl SessionStore for RedisStore {
             let such = store.such_sessions(account, |session| session.client == client).await?;
             let mut ended = 0;
             for some in such.chunks(STEP) {
-                let mut script = END_REFRESHING.prepare_invoke();
+                let mut script = END_REFRESHING.prepare();
                 script.key(store.0.names.account(account));
                 script.arg(some.iter().map(|id| field::session(*id)).collect::<Vec<_>>());
                 ended += store.0.connection.run_once::<u64>(&script).await?;
@@ -162,7 +164,7 @@ impl RedisStore {
             }
             change(&mut account);
             let session = new.begin(id, now);
-            let mut script = BEGIN.prepare_invoke();
+            let mut script = BEGIN.prepare();
             script.key(self.0.names.account(id)).key(self.0.names.sources(id));
             script.arg(text).arg(codec::write_account(&account)?);
             script.arg(field::session(new.id)).arg(codec::write_session(&session)?);
@@ -232,7 +234,7 @@ impl RedisStore {
                 }
                 Verdict::Rotate | Verdict::Repeat | Verdict::FastForward { .. } => {}
             }
-            let mut script = ROTATE.prepare_invoke();
+            let mut script = ROTATE.prepare();
             script.key(self.0.names.account(account.id)).arg(text).arg(field::session(sid));
             script.arg(codec::judged(&row)?).arg(codec::write_judged(&session)?);
             script.arg(session.access_expires_at.millis());
@@ -257,7 +259,7 @@ impl RedisStore {
         for some in such.chunks(STEP) {
             let Some(record) = self.record(account).await? else { break };
             let note = self.note(account).await?;
-            let mut script = END.prepare_invoke();
+            let mut script = END.prepare();
             script.key(self.0.names.account(account)).arg(note.field());
             script.arg(record.now.millis()).arg(millis(CHANGE_MARGIN));
             script.arg(some.iter().map(|id| field::session(*id)).collect::<Vec<_>>());

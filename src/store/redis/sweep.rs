@@ -3,7 +3,9 @@
 //! Nobody waits for it: what has expired is refused wherever it lies, and keys that stand alone go by themselves.
 //! What it reclaims is memory within the accounts' hashes, where nothing can go by itself.
 
-use super::{RedisStore, names::field, record::Whole};
+use std::sync::LazyLock;
+
+use super::{RedisStore, names::field, record::Whole, script::Script};
 use crate::{
     clock::Timestamp,
     model::AccountId,
@@ -11,7 +13,9 @@ use crate::{
     store::{CHANGE_MARGIN, SOURCE_KNOWN_FOR, StoreError},
 };
 
-/// Keys looked at in one step, and steps at most in one sweep.
+static TIME: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/time.lua")));
+
+/// Accounts looked at in one step, and steps at most in one sweep.
 const STEP: usize = 500;
 const STEPS: usize = 20;
 
@@ -24,32 +28,21 @@ impl RedisStore {
         let mut from = self.0.sweep_from.lock().await;
         let (mut sessions, mut sources) = (0, 0);
         for _ in 0..STEPS {
-            let (next, accounts) = self.within(self.step(*from)).await?;
-            for account in accounts {
-                sources += self.within(self.forget_sources(account, now)).await?;
-                sessions += self.within(self.sweep_account(account, rules, limit - sessions)).await?;
+            let accounts = self.within(self.ids(*from, STEP)).await?;
+            for account in &accounts {
+                sources += self.within(self.forget_sources(*account, now)).await?;
+                sessions += self.within(self.sweep_account(*account, rules, limit - sessions)).await?;
                 if sessions >= limit {
-                    break;
+                    return Ok(swept + u64::from(sessions) + sources);
                 }
             }
-            if sessions >= limit {
-                break;
-            }
-            *from = next;
-            if next == 0 {
+            *from = accounts.last().copied().filter(|_| accounts.len() == STEP);
+            if from.is_none() {
                 break;
             }
         }
         swept += u64::from(sessions) + sources;
         Ok(swept)
-    }
-
-    /// Some accounts, and where to go on; zero is the start, and the end.
-    async fn step(&self, from: u64) -> Result<(u64, Vec<AccountId>), StoreError> {
-        let mut scan = redis::cmd("SCAN");
-        scan.arg(from).arg("MATCH").arg(self.0.names.any_account()).arg("COUNT").arg(STEP).arg("TYPE").arg("hash");
-        let (next, names): (u64, Vec<String>) = self.0.connection.query(&scan).await?;
-        Ok((next, names.iter().filter_map(|name| self.0.names.account_of(name)).collect()))
     }
 
     /// Deletes up to `limit` of the account's sessions. The limits are those of [`Session::judge`]. A session whose
@@ -81,9 +74,11 @@ impl RedisStore {
         self.0.connection.query(&forget).await
     }
 
-    /// The store's time.
+    /// The store's time: that of the server which has the change log.
     pub(super) async fn time_now(&self) -> Result<Timestamp, StoreError> {
-        let (seconds, micros): (i64, i64) = self.0.connection.query(&redis::cmd("TIME")).await?;
+        let mut script = TIME.prepare();
+        script.key(self.0.names.log());
+        let (seconds, micros): (i64, i64) = self.0.connection.run(&script).await?;
         Ok(self.now(Timestamp::from_seconds(seconds) + std::time::Duration::from_micros(micros.unsigned_abs())))
     }
 }

@@ -1,9 +1,16 @@
 //! What Redis adds to the contract: steps between which one may die, and a server that may do so too.
 
+mod cluster;
 mod dying;
 mod outage;
+#[path = "../../../tests/it/support/redis_cluster.rs"]
+mod redis_cluster;
+#[path = "../../../tests/it/support/redis_sentinel.rs"]
+mod redis_sentinel;
 #[path = "../../../tests/it/support/redis_server.rs"]
 mod redis_server;
+mod sentinel;
+mod tls;
 mod turns;
 
 use std::net::SocketAddr;
@@ -43,9 +50,11 @@ fn clocks_are_apart_whichever_is_ahead() {
 fn settings(address: SocketAddr) -> Settings {
     Settings {
         address: Address::parse(&format!("redis://{address}")).unwrap(),
+        servers: Servers::One,
         namespace: "test".to_owned(),
         connect_timeout: Duration::from_secs(5),
         timeout: Duration::from_secs(10),
         require_durable: false,
+        read_from_replica: false,
     }
 }

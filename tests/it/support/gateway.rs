@@ -85,8 +85,13 @@ impl Bench {
     }
 
     /// Keeps everything in this Redis, with a master secret that all who share it have.
-    pub fn redis(mut self, url: &str) -> Self {
-        self.redis = Some(url.to_owned());
+    pub fn redis(self, url: &str) -> Self {
+        self.redis_by(&format!("url: \"{url}\""))
+    }
+
+    /// As [`Self::redis`], with the entries of the section `store.redis`.
+    pub fn redis_by(mut self, entries: &str) -> Self {
+        self.redis = Some(entries.to_owned());
         self
     }
 
@@ -115,8 +120,8 @@ impl Bench {
                 "store: {{ sqlite: {{ path: {path}/passgate.db }} }}\n\
                  secrets: {{ master_file: {path}/master.secret }}\n"
             ),
-            Some(url) => format!(
-                "store: {{ redis: {{ url: \"{url}\" }} }}\n\
+            Some(entries) => format!(
+                "store: {{ redis: {{ {entries} }} }}\n\
                  secrets: {{ master: the-same-for-all-who-share-one-redis }}\n"
             ),
         };

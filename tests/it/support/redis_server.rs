@@ -3,27 +3,38 @@
 use std::{
     io::{BufRead as _, BufReader, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
+    path::Path,
     process::{Child, Command, Stdio},
 };
 
 use tempfile::TempDir;
+
+/// What a server says when it is there.
+const READY: &str = "Ready to accept connections";
 
 /// A server in a process of its own, killed with the test.
 pub struct RedisServer {
     process: Child,
     pub address: SocketAddr,
     directory: TempDir,
+    arguments: Vec<String>,
 }
 
 impl RedisServer {
     /// A server that answers, with nothing in it.
     pub fn start() -> Self {
+        Self::start_with(|_| Vec::new())
+    }
+
+    /// The same with further arguments, which may need to know its directory.
+    pub fn start_with(arguments: impl Fn(&Path) -> Vec<String>) -> Self {
         let directory = TempDir::new().unwrap();
         // The port was free a moment ago; when somebody else has it by now, another one is tried.
         for _ in 0..10 {
-            let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-            if let Some(process) = spawn(address, &directory) {
-                return Self { process, address, directory };
+            let address = free_address();
+            let arguments = arguments(directory.path());
+            if let Some(process) = spawn(address, &directory, &arguments) {
+                return Self { process, address, directory, arguments };
             }
         }
         panic!("no redis-server starts");
@@ -42,13 +53,20 @@ impl RedisServer {
 
     /// Another one in its place, with what was saved.
     pub fn restart(&mut self) {
-        self.process = spawn(self.address, &self.directory).expect("its port is free again");
+        self.process = spawn(self.address, &self.directory, &self.arguments).expect("its port is free again");
     }
 
     /// Sends it a signal by name.
     pub fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([&format!("-{name}"), &self.process.id().to_string()]).status();
         assert!(sent.unwrap().success());
+    }
+
+    /// The lines of a command's answer that is one long text.
+    pub fn info(&self, command: &str) -> Vec<String> {
+        let mut connection = TcpStream::connect(self.address).unwrap();
+        connection.write_all(format!("{command}\r\nQUIT\r\n").as_bytes()).unwrap();
+        BufReader::new(connection).lines().map_while(Result::ok).collect()
     }
 
     /// Gives it a command, a word an argument; the lines of its answer, as redis-cli shows them to programs.
@@ -78,16 +96,24 @@ impl RedisServer {
     }
 }
 
-fn spawn(address: SocketAddr, directory: &TempDir) -> Option<Child> {
+/// One that was free a moment ago.
+pub fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+fn spawn(address: SocketAddr, directory: &TempDir, arguments: &[String]) -> Option<Child> {
     let mut process = Command::new("redis-server")
+        .args(arguments)
         .args(["--bind", "127.0.0.1", "--port", &address.port().to_string(), "--save", ""])
         .current_dir(directory.path())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
         .expect("redis-server is installed: `make test-tools`");
-    let lines = BufReader::new(process.stdout.take().unwrap()).lines();
-    if lines.map_while(Result::ok).any(|line| line.contains("Ready to accept connections")) {
+    let mut output = BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok);
+    if output.any(|line| line.contains(READY) || line.contains("+monitor master")) {
+        // It must not wait for somebody to read what else it has to say.
+        std::thread::spawn(move || output.for_each(drop));
         return Some(process);
     }
     // Its output has ended, and so has it.

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::*;
+use super::{redis_cluster::RedisCluster, *};
 use crate::{
     model::Account,
     session::Refusal,
@@ -189,15 +189,26 @@ async fn a_server_that_does_not_answer_or_let_us_in_is_told_at_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_user_of_the_documentation_may_do_everything() {
-    let server = RedisServer::start();
     let documentation = include_str!("../../../../docs/redis.md");
     let user = documentation.lines().find_map(|line| line.trim().strip_prefix("ACL SETUSER passgate")).unwrap();
-    server.tell(&format!("ACL SETUSER passgate{}", user.replace("passgate:", "test:")));
-    let address = Address::parse(&format!("redis://passgate:PASSWORD@{}", server.address)).unwrap();
-    let settings = Settings { address, ..settings(server.address) };
-    let store = RedisStore::open(&settings, contract::clock(), Arc::default()).await.unwrap();
-    let store: &dyn Store = &store;
+    let user = format!("ACL SETUSER passgate{}", user.replace("passgate:", "test:"));
+    let signed_in = |server: &RedisServer| {
+        let address = Address::parse(&format!("redis://passgate:PASSWORD@{}", server.address)).unwrap();
+        Settings { address, ..settings(server.address) }
+    };
+    let server = RedisServer::start();
+    server.tell(&user);
+    do_everything(&signed_in(&server)).await;
 
+    let cluster = RedisCluster::start_with_replicas().await;
+    cluster.nodes.iter().for_each(|node| drop(node.tell(&user)));
+    let of_cluster = Settings { servers: Servers::Cluster(Vec::new()), ..signed_in(&cluster.nodes[0]) };
+    do_everything(&Settings { read_from_replica: true, ..of_cluster }).await;
+}
+
+async fn do_everything(settings: &Settings) {
+    let store = RedisStore::open(settings, contract::clock(), Arc::default()).await.unwrap();
+    let store: &dyn Store = &store;
     let ann = account("ann");
     let link = Some(contract::key("facebook", "42"));
     let new =
@@ -205,7 +216,12 @@ async fn the_user_of_the_documentation_may_do_everything() {
     let inserted = store.insert_account(&new).await.unwrap();
     let crate::store::InsertAccount::Inserted { session: Some(begun), .. } = inserted else { panic!("{inserted:?}") };
     assert!(matches!(store.rotate_session(&presented(&begun.session, 0), &RULES).await.unwrap(), Rotation::Rotated(_)));
-    assert_eq!(store.accounts(None, 10).await.unwrap(), std::slice::from_ref(&ann));
+    let listed = async || store.accounts(None, 10).await.unwrap();
+    while listed().await.is_empty() {
+        assert!(settings.read_from_replica, "it is there");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(listed().await, std::slice::from_ref(&ann));
     let link = store.links(ann.id).await.unwrap().remove(0);
     store.delete_link(ann.id, "facebook", link.id, &[]).await.unwrap();
     store.end_sessions(ann.id, &Sessions::One(begun.session.id)).await.unwrap();
