@@ -29,6 +29,7 @@ mod record;
 mod script;
 mod sessions;
 mod settings;
+mod short;
 mod sweep;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,10 @@
 //! How accounts, sessions and entries of the change log are written down: text that an operator can read.
 
+use std::ops::Not;
+
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use super::short;
 use crate::{
     change_log::Change,
     clock::Timestamp,
@@ -10,16 +13,24 @@ use crate::{
     store::StoreError,
 };
 
+/// What an account does not have is left out.
 #[derive(Serialize, Deserialize)]
 struct AccountRow {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     email: Option<String>,
+    #[serde(default, skip_serializing_if = "Not::not")]
     email_verified: bool,
     username: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     first_name: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     last_name: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     groups: Vec<String>,
+    #[serde(default, skip_serializing_if = "Not::not")]
     staff: bool,
     active: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     external_id: Option<String>,
     epoch: Epoch,
     created_at: i64,
@@ -60,7 +71,8 @@ pub(super) fn read_account(id: AccountId, text: &str) -> Result<Account, StoreEr
     })
 }
 
-/// Without names: there are many of them.
+/// Without names: there are many of them. The sign-in, the generation; how long after the sign-in it came to be, how
+/// long before that each of those before it was superseded.
 #[derive(Serialize, Deserialize)]
 struct SessionRow(ClientId, Scope, i64, u32, i64, Vec<i64>, String);
 
@@ -76,9 +88,9 @@ pub(super) fn write_judged(session: &Session) -> Result<String, StoreError> {
         session.scope.clone(),
         session.created_at.millis(),
         session.generation,
-        session.rotated_at.millis(),
-        session.superseded.iter().map(|at| at.millis()).collect(),
-        session.user_agent.clone(),
+        between(session.created_at, session.rotated_at),
+        session.superseded.iter().map(|at| between(*at, session.rotated_at)).collect(),
+        short::user_agent(&session.user_agent),
     );
     Ok(format!("{} {}", if session.refresh_ended { "ended" } else { "live" }, write(&row)?))
 }
@@ -93,7 +105,8 @@ pub(super) fn read_session(id: SessionId, account: AccountId, text: &str) -> Res
     let (Some(expiry), Some(state), Some(row)) = (parts.next(), parts.next(), parts.next()) else {
         return Err(unreadable("a session"));
     };
-    let SessionRow(client, scope, created_at, generation, rotated_at, superseded, user_agent) = read("a session", row)?;
+    let SessionRow(client, scope, created_at, generation, age, superseded, user_agent) = read("a session", row)?;
+    let rotated_at = created_at.wrapping_add(age);
     Ok(Session {
         id,
         account,
@@ -102,15 +115,21 @@ pub(super) fn read_session(id: SessionId, account: AccountId, text: &str) -> Res
         created_at: Timestamp::from_millis(created_at),
         generation,
         rotated_at: Timestamp::from_millis(rotated_at),
-        superseded: superseded.into_iter().map(Timestamp::from_millis).collect(),
+        superseded: superseded.iter().map(|age| Timestamp::from_millis(rotated_at.wrapping_sub(*age))).collect(),
         access_expires_at: time(expiry)?,
         refresh_ended: match state {
             "live" => false,
             "ended" => true,
             _ => return Err(unreadable("a session")),
         },
-        user_agent,
+        user_agent: short::read_user_agent(&user_agent),
     })
+}
+
+/// Milliseconds from one time to the other, whichever is the later: a clock may have been set back. With it, any two
+/// can be told of each other.
+fn between(one: Timestamp, other: Timestamp) -> i64 {
+    other.millis().wrapping_sub(one.millis())
 }
 
 /// A link as it is kept.
@@ -166,7 +185,7 @@ pub(super) fn read_link(id: i64, text: String) -> Result<KeptLink, StoreError> {
 /// look for it.
 pub(super) fn write_change(change: &Change, until: Timestamp) -> String {
     match change {
-        Change::SessionEnded { sid, until } => format!("session {sid} {}", until.millis()),
+        Change::SessionEnded { sid, until } => format!("session {} {}", short::id(sid.as_bytes()), until.millis()),
         Change::AccountEpoch { account, min_epoch, until } => {
             format!("{} {}", write_epoch(*account, *min_epoch), until.millis())
         }
@@ -185,7 +204,8 @@ pub(super) fn read_change(text: &str) -> Result<Change, StoreError> {
     let words: Vec<_> = text.split(' ').collect();
     match words[..] {
         ["session", sid, until] => {
-            Ok(Change::SessionEnded { sid: sid.parse().map_err(|_| corrupt())?, until: time(until)? })
+            let sid = SessionId::from_bytes(short::read_id(sid).ok_or_else(corrupt)?);
+            Ok(Change::SessionEnded { sid, until: time(until)? })
         }
         ["account", account, epoch, until] => Ok(Change::AccountEpoch {
             account: account.parse().map_err(|_| corrupt())?,
@@ -213,4 +233,75 @@ fn time(text: &str) -> Result<Timestamp, StoreError> {
 
 pub(super) fn unreadable(what: &str) -> StoreError {
     StoreError::Corrupt(format!("{what} is not as Passgate writes it"))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_seconds(1_790_000_000);
+
+    /// One that was refreshed a thousand seconds after the sign-in.
+    fn session() -> Session {
+        Session {
+            id: SessionId::from_bytes([1; 16]),
+            account: AccountId::from_bytes([2; 16]),
+            client: ClientId::from("web"),
+            scope: Scope::parse("read write").unwrap(),
+            created_at: NOW,
+            generation: 1,
+            rotated_at: Timestamp::from_seconds(1_790_001_000),
+            superseded: vec![Timestamp::from_seconds(1_790_000_999), Timestamp::from_seconds(1_790_001_000)],
+            access_expires_at: Timestamp::from_seconds(1_790_001_900),
+            refresh_ended: false,
+            user_agent: "curl/8.5.0".to_owned(),
+        }
+    }
+
+    #[test]
+    fn times_of_a_session_are_told_of_each_other() {
+        let row = r#"1790001900000 live ["web","read write",1790000000000,1,1000000,[1000,0],"curl/8.5.0"]"#;
+        assert_eq!(write_session(&session()).unwrap(), row);
+    }
+
+    #[test]
+    fn what_an_account_does_not_have_is_left_out() {
+        let account = Account {
+            id: AccountId::from_bytes([2; 16]),
+            email: None,
+            email_verified: false,
+            username: "ann".to_owned(),
+            first_name: String::new(),
+            last_name: String::new(),
+            groups: Vec::new(),
+            staff: false,
+            active: true,
+            external_id: None,
+            epoch: Epoch(3),
+            created_at: NOW,
+        };
+        let text = r#"{"username":"ann","active":true,"epoch":3,"created_at":1790000000000}"#;
+        assert_eq!(write_account(&account).unwrap(), text);
+        assert_eq!(read_account(account.id, text).unwrap(), account);
+    }
+
+    fn time() -> impl Strategy<Value = Timestamp> {
+        any::<i64>().prop_map(Timestamp::from_millis)
+    }
+
+    proptest! {
+        #[test]
+        fn any_session_is_read_as_it_was_written(
+            (created_at, rotated_at, access_expires_at) in (time(), time(), time()),
+            superseded in prop::collection::vec(time(), 0..4),
+            (generation, refresh_ended, user_agent) in any::<(u32, bool, String)>(),
+        ) {
+            let times = Session { created_at, rotated_at, superseded, access_expires_at, ..session() };
+            let session = Session { generation, refresh_ended, user_agent, ..times };
+            let row = write_session(&session).unwrap();
+            prop_assert_eq!(read_session(session.id, session.account, &row).unwrap(), session);
+        }
+    }
 }

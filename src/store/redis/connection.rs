@@ -174,12 +174,12 @@ async fn persistently<T, F: Future<Output = RedisResult<T>>>(attempt: impl Fn() 
     }
 }
 
-/// Whether the next try may well be answered: the connection broke, the server has just started, or is no primary any
-/// more.
+/// Whether the next try may well be answered: the connection broke, the server has just started, is no primary any
+/// more, or the nodes of a Cluster do not agree yet.
 fn passes(error: &RedisError) -> bool {
-    use ServerErrorKind::{BusyLoading, ClusterDown, MasterDown, ReadOnly, TryAgain};
-    let passing = [BusyLoading, ClusterDown, MasterDown, ReadOnly, TryAgain].map(ErrorKind::Server);
-    (error.is_io_error() && !error.is_timeout()) || passing.contains(&error.kind())
+    use ServerErrorKind::{BusyLoading, MasterDown, ReadOnly};
+    let passing = [BusyLoading, MasterDown, ReadOnly].map(ErrorKind::Server);
+    (error.is_io_error() && !error.is_timeout()) || error.is_cluster_error() || passing.contains(&error.kind())
 }
 
 /// Between half of it and all of it, so that those who were turned away at once do not come back at once.

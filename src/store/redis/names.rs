@@ -1,6 +1,7 @@
 //! Names of keys, as docs/redis.md lists them. What is within braces decides where a Cluster keeps a key: an account's
 //! own keys are together, and so are the change log's.
 
+use super::short;
 use crate::model::{AccountId, LinkKey, SessionId};
 
 /// Makes the names of one namespace.
@@ -23,7 +24,7 @@ impl Names {
 
     /// Whose the session is.
     pub fn session(&self, id: SessionId) -> String {
-        format!("{}:sid:{id}", self.0)
+        format!("{}:sid:{}", self.0, short::id(id.as_bytes()))
     }
 
     /// The ids of all accounts.
@@ -74,6 +75,7 @@ impl Names {
 
 /// Fields of an account's hash.
 pub(super) mod field {
+    use super::short;
     use crate::model::SessionId;
 
     /// The account itself.
@@ -89,11 +91,11 @@ pub(super) mod field {
     const LINK: &str = "l:";
 
     pub fn session(id: SessionId) -> String {
-        format!("{SESSION}{id}")
+        format!("{SESSION}{}", short::id(id.as_bytes()))
     }
 
     pub fn session_of(field: &str) -> Option<SessionId> {
-        field.strip_prefix(SESSION)?.parse().ok()
+        short::read_id(field.strip_prefix(SESSION)?).map(SessionId::from_bytes)
     }
 
     pub fn link(id: i64) -> String {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::{RedisStore, codec, millis};
+use super::{RedisStore, codec, millis, short};
 use crate::{
     change_log::Change,
     model::{AccountId, SessionId},
@@ -27,7 +27,7 @@ impl RedisStore {
     /// Keeps whose the session is, until long after its idle limit.
     pub(super) async fn point(&self, id: SessionId, account: AccountId, rules: &Rules) -> Result<(), StoreError> {
         let mut set = redis::cmd("SET");
-        set.arg(self.0.names.session(id)).arg(account.to_string()).arg("PX").arg(kept(rules));
+        set.arg(self.0.names.session(id)).arg(short::id(account.as_bytes())).arg("PX").arg(kept(rules));
         self.0.connection.query(&set).await
     }
 
@@ -69,5 +69,6 @@ fn kept(rules: &Rules) -> u64 {
 }
 
 fn account_id(text: &str) -> Result<AccountId, StoreError> {
-    text.parse().map_err(|_| codec::unreadable("a session's account"))
+    let id = short::read_id(text).ok_or_else(|| codec::unreadable("a session's account"))?;
+    Ok(AccountId::from_bytes(id))
 }

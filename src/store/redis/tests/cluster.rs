@@ -39,7 +39,7 @@ async fn somebody_on(cluster: &RedisCluster, primary: usize, store: &dyn Store) 
     loop {
         let somebody = account("ann");
         let session = new_session();
-        let keys = [format!("test:{{{}}}", somebody.id), format!("test:sid:{}", session.id)];
+        let keys = [format!("test:{{{}}}", somebody.id), names::Names::new("test").session(session.id)];
         if keys.iter().any(|key| cluster.primary_of(key) != primary) {
             continue;
         }

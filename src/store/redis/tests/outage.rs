@@ -159,11 +159,14 @@ async fn what_a_node_knows_to_be_ended_is_not_refreshed_by_a_server_that_forgot(
     let scene = Scene::set().await;
     let store: &dyn Store = &scene.store;
     let sid = scene.begun.session.id;
-    let (hash, field) = (format!("test:{{{}}}", scene.ann.id), format!("s:{sid}"));
+    let short = short::id(sid.as_bytes());
+    let (hash, field, whose) =
+        (format!("test:{{{}}}", scene.ann.id), format!("s:{short}"), format!("test:sid:{short}"));
     scene.server.tell(&format!("COPY {hash} copy"));
+    scene.server.tell(&format!("COPY {whose} copy-of-whose"));
     store.end_sessions(scene.ann.id, &Sessions::One(sid)).await.unwrap();
     scene.server.tell(&format!("COPY copy {hash} REPLACE"));
-    scene.server.tell(&format!("SET test:sid:{sid} {}", scene.ann.id));
+    scene.server.tell(&format!("COPY copy-of-whose {whose}"));
     assert_eq!(scene.server.tell(&format!("HEXISTS {hash} {field}")), ["1"]);
     assert!(store.session(sid).await.unwrap().is_some(), "it came back");
     assert_eq!(scene.refresh(0).await.unwrap(), Rotation::Refused(Refusal::Ended));
