@@ -6,17 +6,19 @@
 
 pub mod admin;
 pub mod metrics;
+mod output;
 
-use std::{io::IsTerminal, net::IpAddr, time::Duration};
+use std::{error::Error, io::IsTerminal, net::IpAddr, time::Duration};
 
 use tracing::{Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::{
     filter::Targets,
     fmt::{self, MakeWriter},
     layer::{Layer, SubscriberExt},
-    util::{SubscriberInitExt, TryInitError},
+    util::SubscriberInitExt,
 };
 
+pub use self::output::Written;
 use crate::model::AccountId;
 
 /// Target of the line per request.
@@ -49,9 +51,11 @@ pub enum Format {
 
 /// Sends this process's events, and the `log` records of its dependencies, to standard output. Fails when that
 /// was done before.
-pub fn init(settings: &Settings) -> Result<(), TryInitError> {
+pub fn init(settings: &Settings) -> Result<Written, Box<dyn Error + Send + Sync>> {
     let terminal = std::io::stdout().is_terminal();
-    subscriber(settings, terminal, std::io::stdout).try_init()
+    let (output, written) = output::start(std::io::stdout())?;
+    subscriber(settings, terminal, output).try_init()?;
+    Ok(written)
 }
 
 fn subscriber<W>(settings: &Settings, terminal: bool, writer: W) -> impl Subscriber + Send + Sync + use<W>

@@ -16,7 +16,8 @@ stop accepting, finish what is in flight (server.drain at most) and exit.";
 
 pub fn run(config: &Path) -> Result<(), Failure> {
     let settings = super::load(config)?;
-    telemetry::init(&settings.log).map_err(|error| Failure::internal(format!("cannot start logging: {error}")))?;
+    let _written =
+        telemetry::init(&settings.log).map_err(|error| Failure::internal(format!("cannot start logging: {error}")))?;
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
