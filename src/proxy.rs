@@ -70,11 +70,11 @@ pub struct Gateway {
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// What is counted of each route, in their order.
-    pub route_metrics: Vec<RouteMetrics>,
+    pub route_metrics: Vec<Arc<RouteMetrics>>,
     /// What is counted of our own endpoints together.
-    pub own_metrics: RouteMetrics,
+    pub own_metrics: Arc<RouteMetrics>,
     /// What is counted of requests that never got to a route.
-    pub unrouted_metrics: RouteMetrics,
+    pub unrouted_metrics: Arc<RouteMetrics>,
     /// Longest request body, bytes.
     pub max_body: u64,
     /// Longest silence between two reads or writes of a body.

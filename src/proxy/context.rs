@@ -31,7 +31,7 @@ pub struct RequestContext {
     /// `Origin`, for the CORS headers of the answer.
     pub origin: Option<HeaderValue>,
     /// What it is counted under, once it is known where it goes.
-    pub metrics: Option<RouteMetrics>,
+    pub metrics: Option<Arc<RouteMetrics>>,
     /// Its route, once the caller may take it.
     pub route: Option<Arc<Route>>,
     /// Its caller, when known.

@@ -196,7 +196,7 @@ impl ProxyHttp for Gateway {
             request_id: &ctx.request_id,
             method: request.method.as_str(),
             path: ctx.clean.as_ref().map_or("-", |clean| &clean.path),
-            route: ctx.metrics.as_ref().map(RouteMetrics::name),
+            route: ctx.metrics.as_deref().map(RouteMetrics::name),
             upstream: ctx.route.as_deref().map(|route| self.upstreams.name(route.upstream)),
             status: status.as_ref().map_or(0, StatusCode::as_u16),
             duration: took,

@@ -15,7 +15,10 @@ use crate::{
 };
 
 /// What the listener is to tell of them: the peer and the refusal, for the id of the request.
-pub fn recorder(metrics: Arc<Metrics>, unrouted: RouteMetrics) -> impl Fn(IpAddr, &Refusal) -> String + Send + Sync {
+pub fn recorder(
+    metrics: Arc<Metrics>,
+    unrouted: Arc<RouteMetrics>,
+) -> impl Fn(IpAddr, &Refusal) -> String + Send + Sync {
     // Counted among the methods that have no name of their own.
     let method = Method::from_bytes(b"-").unwrap_or_default();
     move |peer, refusal| {

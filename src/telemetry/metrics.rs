@@ -109,13 +109,13 @@ impl Metrics {
 
     /// The figures of one route, or of one of our own endpoints; made once at start. The same name again
     /// counts on the same figures.
-    pub fn route(&self, name: &str) -> RouteMetrics {
-        RouteMetrics {
+    pub fn route(&self, name: &str) -> Arc<RouteMetrics> {
+        Arc::new(RouteMetrics {
             name: name.into(),
             requests: self.requests.clone(),
-            cells: Arc::default(),
+            cells: Cells::default(),
             durations: self.durations.with_label_values(&[name]),
-        }
+        })
     }
 
     /// Counts a request refused for being too many.
@@ -185,12 +185,13 @@ impl Drop for Held {
 const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "other"];
 const CLASSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "none"];
 
+type Cells = [[OnceLock<IntCounter>; CLASSES.len()]; METHODS.len()];
+
 /// The figures of one route. Counting looks no label up after the first request of a kind.
-#[derive(Clone)]
 pub struct RouteMetrics {
     name: Box<str>,
     requests: IntCounterVec,
-    cells: Arc<[[OnceLock<IntCounter>; CLASSES.len()]; METHODS.len()]>,
+    cells: Cells,
     durations: Histogram,
 }
 
