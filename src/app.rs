@@ -229,7 +229,8 @@ impl App {
 
         let Opened { store, changes, master, deployment_id, turns } = open(&settings, &clock, Role::Serve).await?;
         let cursor = catch_up(&*store, &changes, None).await?;
-        let keys = Arc::new(KeyRing::open(Arc::clone(&store), &master, settings.tokens.clone(), clock.now()).await?);
+        let (tokens, now) = (settings.tokens.clone(), clock.now());
+        let keys = Arc::new(KeyRing::open(Arc::clone(&store), &master, deployment_id, tokens, now).await?);
         let hasher = Arc::new(Hasher::new(settings.hashing)?);
         let accounts =
             Arc::new(Accounts::new(Arc::clone(&store), Arc::clone(&hasher), settings.accounts, clock.clone()));

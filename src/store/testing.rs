@@ -6,6 +6,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use sqlx::{Connection as _, Executor as _, SqliteConnection};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
@@ -19,7 +20,7 @@ pub(crate) struct TestStore {
     pub sql: SqlStore,
     /// For the next call: whom it tells that its answer is there, and whose word it awaits before it gives it.
     pause: Mutex<Option<(oneshot::Sender<()>, oneshot::Receiver<()>)>>,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl TestStore {
@@ -28,12 +29,19 @@ impl TestStore {
         let directory = TempDir::new().unwrap();
         let path = directory.path().join("passgate.db");
         let sql = SqlStore::open(&path, contract::clock(), Arc::default(), Role::Serve).await.unwrap();
-        Arc::new(Self { sql, pause: Mutex::default(), _directory: directory })
+        Arc::new(Self { sql, pause: Mutex::default(), directory })
     }
 
     /// All accounts.
     pub async fn all_accounts(&self) -> Vec<Account> {
         self.sql.accounts(None, u32::MAX).await.unwrap()
+    }
+
+    /// As if it was new: neither keys nor whose it is.
+    pub async fn empty(&self) {
+        let file = self.directory.path().join("passgate.db");
+        let mut other = SqliteConnection::connect(&format!("sqlite://{}", file.display())).await.unwrap();
+        other.execute("DELETE FROM signing_keys; DELETE FROM deployment").await.unwrap();
     }
 
     /// Two at once, of which the `slower` acts on what it looked up before the `faster` did all of its work.

@@ -9,11 +9,14 @@ use crate::{
     model::{Account, AccountId, ClientId, Epoch, Scope, SessionId},
     secret::Secret,
     session::Session,
-    store::{SessionStart, testing::TestStore},
+    store::{ChangeStore as _, Deployment, SessionStart, testing::TestStore},
 };
 
 /// When the tests take place.
 pub(crate) const NOW: Timestamp = Timestamp::from_seconds(1_000_000_000);
+
+/// The deployment's id.
+pub(crate) const DEPLOYMENT: [u8; 16] = [7; 16];
 
 /// Everything an account can say of itself.
 pub(crate) const PROFILE: [Claim; 7] = [
@@ -46,7 +49,11 @@ pub(crate) fn master() -> Master {
 
 /// A ring over `store`, opened at [`NOW`].
 pub(crate) async fn ring(store: &Arc<TestStore>, settings: Settings) -> KeyRing {
-    KeyRing::open(Arc::clone(store) as _, &master(), settings, NOW).await.unwrap()
+    if store.sql.deployment().await.unwrap().is_none() {
+        let claim = Deployment { id: DEPLOYMENT, master_check: master().check(&DEPLOYMENT) };
+        store.sql.claim_deployment(&claim).await.unwrap();
+    }
+    KeyRing::open(Arc::clone(store) as _, &master(), DEPLOYMENT, settings, NOW).await.unwrap()
 }
 
 /// Ada has just signed in: her access token holds from [`NOW`] for 15 minutes.

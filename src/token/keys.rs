@@ -15,7 +15,7 @@ use super::{
 use crate::{
     clock::Timestamp,
     master::Master,
-    store::{Store, StoreError, StoredKey},
+    store::{Deployment, Store, StoreError, StoredKey},
 };
 
 /// Why an access token does not hold.
@@ -40,6 +40,7 @@ const MAX_STEPS: usize = 40;
 /// The keys of this deployment as this node knows them.
 pub struct KeyRing {
     store: Arc<dyn Store>,
+    deployment: Deployment,
     sealer: Sealer,
     settings: Settings,
     set: ArcSwap<KeySet>,
@@ -56,26 +57,38 @@ struct KeySet {
 }
 
 impl KeyRing {
-    /// Reads the keys, makes the first one in an empty store, or the next one when it is due.
+    /// Reads the keys, makes the first one in an empty store, or the next one when it is due. The `store` is that of
+    /// the deployment with this id.
     pub async fn open(
         store: Arc<dyn Store>,
         master: &Master,
+        deployment_id: [u8; 16],
         settings: Settings,
         now: Timestamp,
     ) -> Result<Self, OpenError> {
         let sealer = Sealer::new(master)?;
-        let ring = Self { store, sealer, settings, set: ArcSwap::default(), turn: tokio::sync::Mutex::default() };
+        let deployment = Deployment { id: deployment_id, master_check: master.check(&deployment_id) };
+        let (set, turn) = (ArcSwap::default(), tokio::sync::Mutex::default());
+        let ring = Self { store, deployment, sealer, settings, set, turn };
         ring.refresh(now).await?;
         Ok(ring)
     }
 
     /// Reads the keys again, and makes and drops what is due. To be called whenever the change log says that
     /// keys changed, and every minute. After an error the keys known before go on, but for those that the
-    /// store no longer has.
+    /// store no longer has. A store that was emptied gets them back: what they signed is good.
     pub async fn refresh(&self, now: Timestamp) -> Result<(), OpenError> {
         let _turn = self.turn.lock().await;
         for _ in 0..MAX_STEPS {
-            let stored = self.store.keys().await?;
+            let mut stored = self.store.keys().await?;
+            if self.misses_one_of_ours(&stored) {
+                if self.store.deployment().await?.is_none() {
+                    self.put_back(&stored).await?;
+                    continue;
+                }
+                // Again, now that whoever put keys back before us is known to be done.
+                stored = self.store.keys().await?;
+            }
             let terms = self.take_in(&stored)?;
             match next_step(&terms, &self.settings, now) {
                 None => return Ok(()),
@@ -89,6 +102,32 @@ impl KeyRing {
             // Whether that was us or another node: judge again what there is now.
         }
         Err(OpenError::Contended)
+    }
+
+    fn misses_one_of_ours(&self, stored: &[StoredKey]) -> bool {
+        self.set.load().keys.iter().any(|key| !stored.iter().any(|stored| stored.kid == key.term.kid))
+    }
+
+    /// Gives an emptied store back the keys that this node knows, and then whose it is: until that is there, nodes do
+    /// this together.
+    async fn put_back(&self, stored: &[StoredKey]) -> Result<(), OpenError> {
+        let mut there: Vec<String> = stored.iter().map(|key| key.kid.clone()).collect();
+        for key in &self.set.load_full().keys {
+            if there.contains(&key.term.kid) {
+                continue;
+            }
+            if !self.store.insert_key(&key.seal(&self.sealer)?, &there).await? {
+                return Ok(());
+            }
+            there.push(key.term.kid.clone());
+        }
+        tracing::warn!(
+            "the store was emptied, accounts and all; it has the signing keys again, so that tokens hold on"
+        );
+        if self.store.claim_deployment(&self.deployment).await?.id != self.deployment.id {
+            tracing::error!("a gateway that was started on the emptied store made it its own: start the others again");
+        }
+        Ok(())
     }
 
     /// Replaces the set by what the store has. A key that cannot be read is an error, but the others hold.

@@ -323,7 +323,7 @@ async fn deeply_nested_json_is_refused_and_not_followed() {
 async fn another_deployment_under_its_own_master_is_a_stranger() {
     let case = case().await;
     let other = Master::new(&Secret::from("another secret of thirty-two bytes")).unwrap();
-    let elsewhere = KeyRing::open(TestStore::fresh().await, &other, settings(&[]), NOW).await.unwrap();
+    let elsewhere = KeyRing::open(TestStore::fresh().await, &other, [0; 16], settings(&[]), NOW).await.unwrap();
     assert_eq!(elsewhere.verify(&case.token, NOW), Err(Invalid::UnknownKey));
     assert!(claims::unverified_expiry(&case.claims.to_json()).is_some());
 }

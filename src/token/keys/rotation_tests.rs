@@ -8,7 +8,7 @@ use crate::{
     store::{ChangeStore, KeyStore, testing::TestStore},
     token::{
         Algorithm, Invalid,
-        fixture::{NOW, master, ring, settings, start},
+        fixture::{DEPLOYMENT, NOW, master, ring, settings, start},
     },
 };
 
@@ -85,7 +85,7 @@ async fn two_nodes_that_start_at_once_make_one_key() {
     let store = TestStore::fresh().await;
     let (one, two) = store.race(ring(&store, settings(&[])), ring(&store, settings(&[]))).await;
     assert_eq!(store.keys().await.unwrap().len(), 1);
-    assert_eq!(store.sql.stats().operations, 2, "they did race: one insertion was refused");
+    assert_eq!(store.sql.stats().operations, 1 + 2, "they did race: one insertion was refused");
     assert!(two.verify(&sign(&one, NOW).0, NOW).is_ok());
     assert!(one.verify(&sign(&two, NOW).0, NOW).is_ok());
 }
@@ -98,7 +98,7 @@ async fn two_nodes_that_rotate_at_once_make_one_key() {
     let (first, second) = store.race(one.refresh(due - HOUR), two.refresh(due - HOUR)).await;
     first.and(second).unwrap();
     assert_eq!(store.keys().await.unwrap().len(), 2);
-    assert_eq!(store.sql.stats().operations, 1 + 2, "they did race: one insertion was refused");
+    assert_eq!(store.sql.stats().operations, 2 + 2, "they did race: one insertion was refused");
     assert_eq!(sign(&one, due).1, sign(&two, due).1);
 }
 
@@ -107,7 +107,7 @@ async fn a_node_whose_clock_is_behind_uses_the_first_key_of_another() {
     let store = TestStore::fresh().await;
     let ahead = ring(&store, settings(&[])).await;
     let behind = NOW - Duration::from_secs(4);
-    let late = KeyRing::open(Arc::clone(&store) as _, &master(), settings(&[]), behind).await.unwrap();
+    let late = KeyRing::open(Arc::clone(&store) as _, &master(), DEPLOYMENT, settings(&[]), behind).await.unwrap();
     assert_eq!(store.keys().await.unwrap().len(), 1);
     assert!(ahead.verify(&sign(&late, behind).0, NOW).is_ok());
 }
@@ -166,7 +166,7 @@ async fn a_key_sealed_under_another_master_stops_the_start_and_is_left_alone() {
     let store = TestStore::fresh().await;
     let kid = sign(&ring(&store, settings(&[])).await, NOW).1;
     let other = Master::new(&Secret::from("another secret of thirty-two bytes")).unwrap();
-    let refused = KeyRing::open(Arc::clone(&store) as _, &other, settings(&[]), NOW).await;
+    let refused = KeyRing::open(Arc::clone(&store) as _, &other, DEPLOYMENT, settings(&[]), NOW).await;
     assert!(matches!(refused, Err(OpenError::Sealed(named)) if named == kid));
     assert_eq!(store.keys().await.unwrap().len(), 1);
 }
@@ -198,6 +198,26 @@ async fn a_store_out_of_reach_takes_no_key_away() {
     assert!(matches!(ring.refresh(NOW + MONTHS).await, Err(OpenError::Store(_))));
     assert!(ring.verify(&token, NOW).is_ok());
     assert_eq!(sign(&ring, NOW + 2 * MONTHS).1, published(&ring)[0], "an old key signs rather than none");
+}
+
+#[tokio::test]
+async fn an_emptied_store_gets_its_keys_back_from_all_who_know_them() {
+    let store = TestStore::fresh().await;
+    let (one, two) = (ring(&store, settings(&[])).await, ring(&store, settings(&[])).await);
+    let due = NOW + MONTHS;
+    for ring in [&one, &two] {
+        ring.refresh(due - HOUR).await.unwrap();
+    }
+    let (token, before) = (sign(&one, due - HOUR).0, published(&one));
+    store.empty().await;
+    let (first, second) = store.race(one.refresh(due - HOUR), two.refresh(due - HOUR)).await;
+    first.and(second).unwrap();
+    for ring in [&one, &two] {
+        assert_eq!((published(ring), ring.generation()), (before.clone(), 0));
+        assert!(ring.verify(&token, due - HOUR).is_ok());
+    }
+    assert_eq!(store.keys().await.unwrap().len(), 2);
+    assert_eq!(store.deployment().await.unwrap().unwrap().id, DEPLOYMENT);
 }
 
 #[tokio::test]
