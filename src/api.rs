@@ -33,6 +33,7 @@ use bytes::Bytes;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use self::endpoint::Endpoint;
+pub use self::error::retry_after;
 pub use crate::oauth::audit::Caller;
 use crate::{
     account::{self, Accounts},

@@ -203,6 +203,27 @@ fn counters(turns: Option<Arc<dyn TurnStore>>) -> Arc<dyn Counters> {
     }
 }
 
+/// What the admin listener answers.
+fn admin_pages(
+    metrics: Arc<Metrics>,
+    readiness: Arc<Readiness>,
+    store: Arc<dyn Store>,
+    hasher: Arc<Hasher>,
+    changes: Arc<View>,
+    clock: Clock,
+) -> RouterApp {
+    let ping = move || {
+        let store = Arc::clone(&store);
+        async move { store.ping().await }
+    };
+    let sample = move |metrics: &Metrics| {
+        metrics.hashes_waiting.set(i64::try_from(hasher.waiting()).unwrap_or(i64::MAX));
+        metrics.hashes_running.set(i64::try_from(hasher.running()).unwrap_or(i64::MAX));
+        metrics.change_log_age.set(changes.age(clock.now()).as_secs_f64());
+    };
+    RouterApp::new(admin::router(metrics, readiness, ping, sample), ADMIN_DEADLINE)
+}
+
 /// Everything bound and opened, ready to serve.
 pub struct App {
     listeners: Vec<Bound>,
@@ -228,7 +249,7 @@ impl App {
             settings.admin.map(|address| listener::bind(&listener::Settings { address, tls: None })).transpose()?;
 
         let Opened { store, changes, master, deployment_id, turns } = open(&settings, &clock, Role::Serve).await?;
-        let cursor = catch_up(&*store, &changes, None).await?;
+        let cursor = catch_up(&*store, &changes, None, clock.now()).await?;
         let (tokens, now) = (settings.tokens.clone(), clock.now());
         let keys = Arc::new(KeyRing::open(Arc::clone(&store), &master, deployment_id, tokens, now).await?);
         let hasher = Arc::new(Hasher::new(settings.hashing)?);
@@ -253,6 +274,7 @@ impl App {
             Arc::clone(&changes),
             Arc::new(settings.identity),
             clock.clone(),
+            settings.max_staleness,
             settings.token_cache,
             Arc::clone(&metrics),
         ));
@@ -295,19 +317,17 @@ impl App {
 
         let mut background = JoinSet::new();
         background.spawn(async move { upstreams.keep_resolved().await });
-        let upkeep = Upkeep { store: Arc::clone(&store), changes, keys, oauth, rules: settings.sessions, clock };
+        let upkeep = Upkeep {
+            store: Arc::clone(&store),
+            changes: Arc::clone(&changes),
+            keys,
+            oauth,
+            rules: settings.sessions,
+            clock: clock.clone(),
+        };
         upkeep.start(cursor, &mut background);
 
-        let pinged = Arc::clone(&store);
-        let ping = move || {
-            let store = Arc::clone(&pinged);
-            async move { store.ping().await }
-        };
-        let sample = move |metrics: &Metrics| {
-            metrics.hashes_waiting.set(i64::try_from(hasher.waiting()).unwrap_or(i64::MAX));
-            metrics.hashes_running.set(i64::try_from(hasher.running()).unwrap_or(i64::MAX));
-        };
-        let admin_pages = RouterApp::new(admin::router(metrics, Arc::clone(&readiness), ping, sample), ADMIN_DEADLINE);
+        let admin_pages = admin_pages(metrics, Arc::clone(&readiness), Arc::clone(&store), hasher, changes, clock);
         Ok(Self {
             listeners,
             admin,

@@ -2,16 +2,19 @@
 
 pub mod cache;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use self::cache::{Cache, Key};
 use crate::{
-    change_log::View,
+    change_log::{Stale, View},
     clock::{Clock, Timestamp},
     identity,
     telemetry::metrics::Metrics,
@@ -66,6 +69,8 @@ pub enum Outcome {
     Authenticated(Arc<Principal>),
     /// A bearer that does not hold.
     Rejected(Rejection),
+    /// A bearer of which nobody can tell for now.
+    Unavailable(Stale),
 }
 
 /// Why a bearer does not hold. Clients hear [`Rejection::detail`] of it.
@@ -138,22 +143,25 @@ pub struct Authenticator {
     changes: Arc<View>,
     identity: Arc<identity::Settings>,
     clock: Clock,
+    max_staleness: Option<Duration>,
     cache: Cache,
     metrics: Arc<Metrics>,
 }
 
 impl Authenticator {
+    /// After `max_staleness` without the change log no bearer is judged; `None` trusts what is known for ever.
     /// `cache_bytes` bounds the verified-token cache; its look-ups are counted in `metrics`.
     pub fn new(
         keys: Arc<KeyRing>,
         changes: Arc<View>,
         identity: Arc<identity::Settings>,
         clock: Clock,
+        max_staleness: Option<Duration>,
         cache_bytes: u64,
         metrics: Arc<Metrics>,
     ) -> Self {
         let cache = Cache::new(cache_bytes);
-        Self { keys, changes, identity, clock, cache, metrics }
+        Self { keys, changes, identity, clock, max_staleness, cache, metrics }
     }
 
     /// Reads and judges the `Authorization` header (RFC 6750 section 2.1). At most one is there: hygiene saw
@@ -162,9 +170,13 @@ impl Authenticator {
         let judged = match headers.get(header::AUTHORIZATION).map_or(Ok(None), bearer) {
             Ok(None) => return Outcome::Anonymous,
             Ok(Some(token)) => self.judge(token),
-            Err(rejection) => Err(rejection),
+            Err(rejection) => Ok(Err(rejection)),
         };
-        judged.map_or_else(Outcome::Rejected, Outcome::Authenticated)
+        match judged {
+            Ok(Ok(principal)) => Outcome::Authenticated(principal),
+            Ok(Err(rejection)) => Outcome::Rejected(rejection),
+            Err(stale) => Outcome::Unavailable(stale),
+        }
     }
 
     /// Bytes that the verified-token cache holds.
@@ -173,11 +185,21 @@ impl Authenticator {
     }
 
     /// Judges a token that came by another way than the header.
-    pub fn judge(&self, token: &str) -> Result<Arc<Principal>, Rejection> {
+    ///
+    /// # Errors
+    /// [`Stale`] for every token, good or bad: one of a key that this node has not heard of is no stranger's.
+    pub fn judge(&self, token: &str) -> Result<Result<Arc<Principal>, Rejection>, Stale> {
+        let now = self.clock.now();
+        if self.max_staleness.is_some_and(|most| self.changes.age(now) > most) {
+            return Err(Stale);
+        }
+        Ok(self.judge_at(token, now))
+    }
+
+    fn judge_at(&self, token: &str, now: Timestamp) -> Result<Arc<Principal>, Rejection> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(Rejection::Foreign);
         }
-        let now = self.clock.now();
         let key = Cache::key(token);
         if let Some(principal) = self.cache.get(&key) {
             if principal.key_generation == self.keys.generation() {

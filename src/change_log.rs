@@ -7,8 +7,9 @@ use std::{
     collections::HashMap,
     sync::{
         RwLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use tokio::sync::watch;
@@ -43,6 +44,11 @@ pub enum Change {
     Clients,
 }
 
+/// The change log has been out of this node's reach for so long that nobody is vouched for. Never a verdict on a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the change log has been out of reach for longer than revocation.max_staleness")]
+pub struct Stale;
+
 /// What this node has read of the change log.
 pub struct View {
     /// Counts the entries that end something; an answer found under one generation holds until the next.
@@ -50,6 +56,8 @@ pub struct View {
     ended: RwLock<Ended>,
     keys: watch::Sender<u64>,
     clients: watch::Sender<u64>,
+    /// When a reading began that came to the log's end; milliseconds since the epoch, which is also never.
+    read_at: AtomicI64,
 }
 
 #[derive(Default)]
@@ -65,6 +73,7 @@ impl Default for View {
             ended: RwLock::default(),
             keys: watch::Sender::new(0),
             clients: watch::Sender::new(0),
+            read_at: AtomicI64::new(0),
         }
     }
 }
@@ -87,6 +96,16 @@ impl View {
         }
         // Inside the lock: whoever sees the new generation also sees the entry.
         self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// Takes note that all of it has been applied that was in the log at `now`.
+    pub fn read_to_its_end(&self, now: Timestamp) {
+        self.read_at.store(now.millis(), Ordering::Relaxed);
+    }
+
+    /// How long ago the log was last known to its end. In steady state that is a second or two.
+    pub fn age(&self, now: Timestamp) -> Duration {
+        now.since(Timestamp::from_millis(self.read_at.load(Ordering::Relaxed)))
     }
 
     /// Moves whenever something ended; while it stands still, [`View::ends`] answers as before.
@@ -219,6 +238,17 @@ mod tests {
         assert_ne!(after_session, start);
         view.apply(&epoch(ADA, 1, LATER));
         assert_ne!(view.generation(), after_session);
+    }
+
+    #[test]
+    fn its_age_is_counted_from_the_last_reading() {
+        let view = View::default();
+        assert!(view.age(NOW) > Duration::from_hours(24 * 365), "it was never read");
+        view.read_to_its_end(NOW);
+        assert_eq!((view.age(NOW), view.age(LATER)), (Duration::ZERO, Duration::from_secs(1000)));
+        view.read_to_its_end(LATER);
+        assert_eq!(view.age(LATER), Duration::ZERO);
+        assert_eq!(view.age(NOW), Duration::ZERO, "a clock that was set back makes nothing older");
     }
 
     #[test]

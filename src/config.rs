@@ -31,6 +31,7 @@ use std::{
     io::{ErrorKind, Read},
     net::SocketAddr,
     path::Path,
+    time::Duration,
 };
 
 use zeroize::Zeroizing;
@@ -158,6 +159,8 @@ pub struct Settings {
     pub sessions: session::Rules,
     /// `tokens.cache`, bytes.
     pub token_cache: u64,
+    /// `revocation.max_staleness`; `None` when it is off.
+    pub max_staleness: Option<Duration>,
     /// `hashing`.
     pub hashing: password::Settings,
     /// `identity_headers`.

@@ -239,3 +239,28 @@ pub struct Account {
     /// When it was made.
     pub created_at: Timestamp,
 }
+
+/// How a store is, from the point of view of this node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// It answers, and takes writes.
+    Reachable,
+    /// It answers, and takes no writes: a replica, a full one, one that cannot save.
+    ReadOnly,
+    /// It does not answer.
+    Unreachable,
+}
+
+impl Health {
+    /// The best first.
+    pub const ALL: [Self; 3] = [Self::Reachable, Self::ReadOnly, Self::Unreachable];
+
+    /// For `/readyz`, and for metrics.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Reachable => "reachable",
+            Self::ReadOnly => "read-only",
+            Self::Unreachable => "unreachable",
+        }
+    }
+}

@@ -197,6 +197,7 @@ impl Gateway {
             Outcome::Anonymous if route.auth == Auth::Optional => ("anonymous", Ok(None)),
             Outcome::Anonymous => ("anonymous", Err(Rejection::NoCredentials.into())),
             Outcome::Rejected(rejection) => (rejection.reason(), Err(rejection.into())),
+            Outcome::Unavailable(stale) => ("unavailable", Err(stale.into())),
         };
         self.metrics.authn.count(outcome);
         found

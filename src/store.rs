@@ -27,7 +27,7 @@ pub use self::{
 use crate::{
     change_log::Change,
     clock::Timestamp,
-    model::{Account, AccountId, ClientId, Epoch, LinkKey, Scope, SessionId, SourceId},
+    model::{Account, AccountId, ClientId, Epoch, Health, LinkKey, Scope, SessionId, SourceId},
     session::{Presented, Refusal, Rules, Session},
 };
 
@@ -433,8 +433,8 @@ pub trait ChangeStore {
     /// Claims a fresh store; whoever came first is returned.
     async fn claim_deployment(&self, deployment: &Deployment) -> Result<Deployment, StoreError>;
 
-    /// Whether the store answers.
-    async fn ping(&self) -> Result<(), StoreError>;
+    /// How the store is, found out by trying; an error says the same as [`Health::Unreachable`], and why.
+    async fn ping(&self) -> Result<Health, StoreError>;
 
     /// Ends when all that was asked is kept and nothing of the store is held any more. What is asked later fails.
     async fn close(&self) {}

@@ -18,7 +18,10 @@ use http::{
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use utoipa::ToSchema;
 
-use crate::{authn::Rejection, oauth, password::Busy, store::StoreError, throttle::Throttled, token::keys::OpenError};
+use crate::{
+    authn::Rejection, change_log::Stale, oauth, password::Busy, store::StoreError, throttle::Throttled,
+    token::keys::OpenError,
+};
 
 /// Why a request is not answered as its sender hoped.
 #[derive(Debug)]
@@ -52,6 +55,9 @@ pub(super) enum Outage {
     /// See [`Busy`].
     #[error(transparent)]
     Busy(#[from] Busy),
+    /// See [`Stale`].
+    #[error(transparent)]
+    Stale(#[from] Stale),
 }
 
 impl Error {
@@ -85,6 +91,12 @@ impl From<oauth::Error> for Error {
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         Self::Unavailable(error.into())
+    }
+}
+
+impl From<Stale> for Error {
+    fn from(stale: Stale) -> Self {
+        Self::Unavailable(stale.into())
     }
 }
 
@@ -186,7 +198,7 @@ fn oauth_error(error: &oauth::Error) -> Response {
         }
         E::InvalidTarget => (StatusCode::BAD_REQUEST, Code::InvalidTarget, None),
         E::ProviderOutage => (StatusCode::SERVICE_UNAVAILABLE, Code::TemporarilyUnavailable, None),
-        E::Busy(_) | E::Store(_) | E::Keys(OpenError::Store(_) | OpenError::NoKey) => {
+        E::Busy(_) | E::Stale(_) | E::Store(_) | E::Keys(OpenError::Store(_) | OpenError::NoKey) => {
             tracing::warn!(%error, "answering 503");
             (StatusCode::SERVICE_UNAVAILABLE, Code::TemporarilyUnavailable, None)
         }
@@ -207,15 +219,19 @@ fn oauth_error(error: &oauth::Error) -> Response {
     }
 }
 
-/// Asks for another try in 1 to 5 seconds, in turn, so that those turned away together do not all come back
+/// `Retry-After` of an outage: 1 to 5 seconds, in turn, so that those turned away together do not all come back
 /// together.
-fn try_later(response: Response) -> Response {
+pub fn retry_after() -> HeaderValue {
     static TURN: AtomicU64 = AtomicU64::new(0);
-    wait(response, 1 + TURN.fetch_add(1, Ordering::Relaxed) % 5)
+    HeaderValue::from(1 + TURN.fetch_add(1, Ordering::Relaxed) % 5)
 }
 
-fn wait(mut response: Response, seconds: u64) -> Response {
-    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+fn try_later(response: Response) -> Response {
+    wait(response, retry_after())
+}
+
+fn wait(mut response: Response, time: impl Into<HeaderValue>) -> Response {
+    response.headers_mut().insert(RETRY_AFTER, time.into());
     response
 }
 
@@ -307,10 +323,12 @@ mod tests {
         for (error, expected) in [
             (Error::from(oauth::Error::Store(store_error())), r#"{"error":"temporarily_unavailable"}"#),
             (oauth::Error::Busy(Busy).into(), r#"{"error":"temporarily_unavailable"}"#),
+            (oauth::Error::Stale(Stale).into(), r#"{"error":"temporarily_unavailable"}"#),
             (oauth::Error::Keys(OpenError::Store(store_error())).into(), r#"{"error":"temporarily_unavailable"}"#),
             (oauth::Error::Keys(OpenError::NoKey).into(), r#"{"error":"temporarily_unavailable"}"#),
             (store_error().into(), r#"{"detail":"Try again in a moment."}"#),
             (Busy.into(), r#"{"detail":"Try again in a moment."}"#),
+            (Stale.into(), r#"{"detail":"Try again in a moment."}"#),
         ] {
             let (status, headers, body) = answer(error).await;
             assert_eq!((status, body.as_str()), (503, expected));

@@ -87,6 +87,7 @@ async fn user(api: &Api, headers: &HeaderMap) -> Result<Option<User>, Error> {
     let principal = match api.authenticator.authenticate(headers) {
         Outcome::Anonymous => return Ok(None),
         Outcome::Rejected(rejection) => return Err(Error::Unauthorized(rejection)),
+        Outcome::Unavailable(stale) => return Err(stale.into()),
         Outcome::Authenticated(principal) => principal,
     };
     match api.store.active_session(principal.claims.session).await? {

@@ -145,7 +145,7 @@ async fn introspect(
     let token = parameter(&mut fields, "token")?
         .ok_or_else(|| oauth::Error::InvalidRequest(Some("Missing token parameter.".into())))?;
 
-    if let Ok(principal) = api.authenticator.judge(token.expose()) {
+    if let Ok(principal) = api.authenticator.judge(token.expose()).map_err(oauth::Error::from)? {
         let found = api.store.active_session(principal.claims.session).await.map_err(oauth::Error::from)?;
         let answer = found.map(|(_, account)| Answer::access_token(&principal, &account));
         return Ok(Json(answer.unwrap_or_default()).into_response());

@@ -71,7 +71,7 @@ async fn revoke(
     if api.oauth.revoke_refresh_token(&token, &client, &caller).await? {
         return Ok(StatusCode::OK);
     }
-    if let Ok(principal) = api.authenticator.judge(token.expose()) {
+    if let Ok(principal) = api.authenticator.judge(token.expose()).map_err(oauth::Error::from)? {
         let claims = &principal.claims;
         if claims.client != client.id {
             return Err(oauth::Error::InvalidGrant(None).into());

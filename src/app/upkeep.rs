@@ -8,7 +8,7 @@ use tokio::{task::JoinSet, time::MissedTickBehavior};
 
 use crate::{
     change_log::View,
-    clock::Clock,
+    clock::{Clock, Timestamp},
     oauth::OAuth,
     session::Rules,
     store::{Cursor, Store, StoreError},
@@ -53,7 +53,7 @@ impl Upkeep {
     async fn follow_changes(self, mut cursor: Cursor) {
         loop {
             self.store.wait_for_changes().await;
-            match catch_up(&*self.store, &self.changes, Some(cursor)).await {
+            match catch_up(&*self.store, &self.changes, Some(cursor), self.clock.now()).await {
                 Ok(read) => cursor = read,
                 Err(error) => {
                     tracing::warn!(%error, "the change log cannot be read; trying again");
@@ -120,12 +120,19 @@ async fn for_ever<L: Future<Output = ()>>(start: impl Fn() -> L) {
 }
 
 /// Reads the change log from `cursor` into `changes`. When the log could not be continued, what this node
-/// remembers is written to it again, so that nothing that ended comes back with an older copy of the store.
-pub async fn catch_up(store: &dyn Store, changes: &View, cursor: Option<Cursor>) -> Result<Cursor, StoreError> {
+/// remembers is written to it again, so that nothing that ended comes back with an older copy of the store. `now` is
+/// when this begins.
+pub async fn catch_up(
+    store: &dyn Store,
+    changes: &View,
+    cursor: Option<Cursor>,
+    now: Timestamp,
+) -> Result<Cursor, StoreError> {
     let read = store.read_changes(cursor).await?;
     let remembered = (read.whole && cursor.is_some()).then(|| changes.remembered());
     // Before anything can fail: what ended elsewhere ends here even while the store cannot be written to.
     read.entries.iter().for_each(|change| changes.apply(change));
+    changes.read_to_its_end(now);
     if let Some(remembered) = remembered {
         tracing::warn!("the change log is another one than before; what this node remembers is written to it again");
         store.reapply_changes(&remembered).await?;

@@ -30,7 +30,7 @@ async fn bench_with_cache(bytes: u64) -> Bench {
         unverified_email: false,
     };
     let (ring, log, metrics) = (Arc::clone(&keys), Arc::clone(&changes), Arc::default());
-    let authenticator = Authenticator::new(ring, log, Arc::new(identity), clock.clone(), bytes, metrics);
+    let authenticator = Authenticator::new(ring, log, Arc::new(identity), clock.clone(), None, bytes, metrics);
     Bench { store, keys, changes, clock, authenticator }
 }
 
@@ -68,6 +68,7 @@ fn rejection(outcome: &Outcome) -> Rejection {
         Outcome::Rejected(rejection) => *rejection,
         Outcome::Anonymous => panic!("anonymous"),
         Outcome::Authenticated(_) => panic!("authenticated"),
+        Outcome::Unavailable(stale) => panic!("{stale}"),
     }
 }
 
@@ -77,6 +78,7 @@ fn principal(outcome: Outcome) -> Arc<Principal> {
         Outcome::Authenticated(principal) => principal,
         Outcome::Anonymous => panic!("anonymous"),
         Outcome::Rejected(rejection) => panic!("{rejection:?}"),
+        Outcome::Unavailable(stale) => panic!("{stale}"),
     }
 }
 
@@ -306,4 +308,23 @@ async fn tokens_are_told_apart_by_every_byte() {
     }
     assert_eq!(size_of::<Key>(), 32, "the whole hash is the key");
     assert_eq!(Cache::key("abc")[..4], [0xba, 0x78, 0x16, 0xbf], "SHA-256 (FIPS 180-4)");
+}
+
+#[tokio::test]
+async fn a_log_out_of_reach_for_too_long_leaves_no_bearer_judged_until_it_is_read_again() {
+    let mut bench = bench().await;
+    let most = Duration::from_mins(5);
+    bench.authenticator.max_staleness = Some(most);
+    bench.changes.read_to_its_end(NOW);
+    let (token, _) = bench.token(1);
+    bench.clock.advance(most);
+    principal(bench.bearer(&token));
+    bench.clock.advance(Duration::from_millis(1));
+    for bearer in [&token, "not.a.token", "x"] {
+        assert!(matches!(bench.bearer(bearer), Outcome::Unavailable(_)), "{bearer}: a new key may have signed it");
+    }
+    assert!(matches!(bench.send(b"Basic d2ViOnNlY3JldA=="), Outcome::Anonymous), "nobody asks who that is");
+    bench.changes.read_to_its_end(bench.clock.now());
+    principal(bench.bearer(&token));
+    assert_eq!(rejection(&bench.bearer("not.a.token")), Rejection::Foreign);
 }

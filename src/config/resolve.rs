@@ -33,6 +33,7 @@ pub(super) fn resolve(root: &mut Section<'_>) -> Settings {
     let accounts = root.section("accounts", clients::accounts);
     let (mut access, sessions, token_cache) =
         root.section("tokens", |section| tokens::tokens(section, &server.public_url));
+    let max_staleness = root.section("revocation", tokens::max_staleness);
     let hashing = root.section("hashing", tokens::hashing);
     let throttle = tokens::limits(root, !server.trusted_proxies.is_empty());
     let identity = root.section("identity_headers", |section| identity::identity(section, accounts.registration));
@@ -81,6 +82,7 @@ pub(super) fn resolve(root: &mut Section<'_>) -> Settings {
         tokens: access,
         sessions,
         token_cache,
+        max_staleness,
         hashing,
         identity,
         upstreams: upstreams.into_iter().filter_map(|upstream| upstream.settings).collect(),

@@ -154,7 +154,7 @@ fn describe(s: &Settings) -> String {
         (
             (&s.listeners, &s.public_url, &s.base_path, &s.hygiene, &s.limits, s.max_body, s.admin, &s.log, s.throttle),
             (store, master, clients, providers, &s.cors, &s.accounts, &s.tokens, &s.sessions, s.token_cache),
-            (&s.hashing, &s.identity, &s.upstreams, &s.routes),
+            (s.max_staleness, &s.hashing, &s.identity, &s.upstreams, &s.routes),
         )
     )
 }
@@ -227,6 +227,16 @@ fn limits_are_the_designs_unless_they_are_off() {
     let some = of("limits: { convert: { per_source: off, per_client: 5/10s } }").convert;
     assert_eq!(some, Limits { per_client: rate(5, Duration::from_secs(10)), ..Limits::default() });
     assert!(of("server: { trusted_proxies: [10.0.0.0/8] }").trusts_proxies);
+}
+
+#[test]
+fn tokens_are_believed_for_ever_during_an_outage_unless_a_time_is_set() {
+    assert_eq!(good(MINIMAL).max_staleness, None);
+    let of = |value: &str| good(&format!("revocation: {{ max_staleness: {value} }}\n{MINIMAL}")).max_staleness;
+    assert_eq!(of("off"), None);
+    assert_eq!(of("5m"), Some(Duration::from_mins(5)));
+    let printed = printed(MINIMAL, &[("PASSGATE__REVOCATION__MAX_STALENESS", "90s")]);
+    assert!(printed.contains("\nrevocation:\n  max_staleness: 90s\n"), "{printed}");
 }
 
 #[test]

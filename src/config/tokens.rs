@@ -1,4 +1,4 @@
-//! `tokens`, `hashing`, `limits`: lifetimes, costs and rates.
+//! `tokens`, `revocation`, `hashing`, `limits`: lifetimes, costs and rates.
 
 use std::{num::NonZero, time::Duration};
 
@@ -63,6 +63,16 @@ pub(super) fn tokens(tokens: &mut Section<'_>, public_url: &str) -> (token::Sett
     });
     let cache = tokens.size("cache", 64 << 20, 64 << 10..=64 << 30);
     (access, sessions, cache)
+}
+
+/// `revocation.max_staleness`; `None` when it is off.
+pub(super) fn max_staleness(revocation: &mut Section<'_>) -> Option<Duration> {
+    const KEY: &str = "max_staleness";
+    if revocation.with(KEY, Value::plain(OFF), |mut item| item.is(OFF)) {
+        return None;
+    }
+    // The log is read every second or two, and at once when there is something new.
+    Some(revocation.duration(KEY, 5 * MINUTE, 5 * SECOND..=DAY))
 }
 
 /// `hashing`.

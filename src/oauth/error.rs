@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::{password::Busy, store::StoreError, throttle::Throttled, token};
+use crate::{change_log::Stale, password::Busy, store::StoreError, throttle::Throttled, token};
 
 /// The refusals of RFC 6749 section 5.2, and the failures that are no refusal.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +43,9 @@ pub enum Error {
     /// See [`Busy`]: a password, or the secret of a client that was imported.
     #[error(transparent)]
     Busy(#[from] Busy),
+    /// See [`Stale`].
+    #[error(transparent)]
+    Stale(#[from] Stale),
     /// See [`StoreError`].
     #[error(transparent)]
     Store(#[from] StoreError),

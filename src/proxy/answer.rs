@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use pingora::{Result, http::ResponseHeader, protocols::http::ServerSession};
 
-use crate::{authn::Rejection, hygiene::Refusal};
+use crate::{api, authn::Rejection, change_log::Stale, hygiene::Refusal};
 
 /// An answer that stands in for the upstream's.
 #[derive(Clone, Debug)]
@@ -83,6 +83,15 @@ impl From<Rejection> for Answer {
         Self {
             headers: vec![(header::WWW_AUTHENTICATE, rejection.challenge())],
             ..Self::new(StatusCode::UNAUTHORIZED, rejection.reason(), rejection.detail())
+        }
+    }
+}
+
+impl From<Stale> for Answer {
+    fn from(_: Stale) -> Self {
+        Self {
+            headers: vec![(header::RETRY_AFTER, api::retry_after())],
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Try again in a moment.")
         }
     }
 }

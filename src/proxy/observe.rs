@@ -5,6 +5,7 @@
 //! | let it through | the same | **differs** | **differs** | says nothing |
 //! | answered 401 or 403 | **differs** | the same | the same | says nothing |
 //! | answered 401 to a foreign token | says nothing | the same | the same | says nothing |
+//! | answered 503, since nobody can tell for now | says nothing | says nothing | says nothing | says nothing |
 //!
 //! *Served* is any 2xx or 3xx: a redirect to a page for signing in is not what we would have answered. *Other* is what
 //! upstreams say before, or without, asking who is calling. Which of 401 and 403 it is, upstreams and their frameworks
@@ -67,6 +68,7 @@ impl Observed {
     fn differs(&self, upstream: Upstream) -> bool {
         match upstream {
             Upstream::Other => false,
+            _ if self.refusal == Some(StatusCode::SERVICE_UNAVAILABLE) => false,
             Upstream::Served => self.refusal.is_some() && self.verdict != Rejection::Foreign.reason(),
             Upstream::Unauthorized | Upstream::Forbidden => self.refusal.is_none(),
         }
@@ -181,6 +183,7 @@ impl Told {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::change_log::Stale;
 
     fn refused(rejection: Rejection) -> Result<(), Answer> {
         Err(rejection.into())
@@ -190,23 +193,24 @@ mod tests {
     fn the_table_holds_cell_by_cell() {
         let (let_in, expired) = (|| Ok(()), || refused(Rejection::Expired));
         let (forbidden, foreign) = (|| Err(Answer::forbidden()), || refused(Rejection::Foreign));
+        let stale = || Err(Stale.into());
         for (status, word, differs) in [
-            (200, "served", [false, true, true, false]),
-            (204, "served", [false, true, true, false]),
-            (302, "served", [false, true, true, false]),
-            (304, "served", [false, true, true, false]),
-            (401, "401", [true, false, false, false]),
-            (403, "403", [true, false, false, false]),
-            (400, "other", [false; 4]),
-            (404, "other", [false; 4]),
-            (407, "other", [false; 4]),
-            (429, "other", [false; 4]),
-            (500, "other", [false; 4]),
-            (503, "other", [false; 4]),
+            (200, "served", [false, true, true, false, false]),
+            (204, "served", [false, true, true, false, false]),
+            (302, "served", [false, true, true, false, false]),
+            (304, "served", [false, true, true, false, false]),
+            (401, "401", [true, false, false, false, false]),
+            (403, "403", [true, false, false, false, false]),
+            (400, "other", [false; 5]),
+            (404, "other", [false; 5]),
+            (407, "other", [false; 5]),
+            (429, "other", [false; 5]),
+            (500, "other", [false; 5]),
+            (503, "other", [false; 5]),
         ] {
             let upstream = Upstream::of(StatusCode::from_u16(status).unwrap());
             assert_eq!(upstream.word(), word);
-            for (judged, differs) in [let_in(), expired(), forbidden(), foreign()].into_iter().zip(differs) {
+            for (judged, differs) in [let_in(), expired(), forbidden(), foreign(), stale()].into_iter().zip(differs) {
                 let observed = Observed::new(0, judged);
                 assert_eq!(observed.differs(upstream), differs, "{} and {status}", observed.verdict);
             }

@@ -158,7 +158,7 @@ delegate! {
         fn reapply_changes(&self, changes: &[Change]) -> Result<(), StoreError>;
         fn deployment(&self) -> Result<Option<Deployment>, StoreError>;
         fn claim_deployment(&self, deployment: &Deployment) -> Result<Deployment, StoreError>;
-        fn ping(&self) -> Result<(), StoreError>;
+        fn ping(&self) -> Result<Health, StoreError>;
         fn close(&self) -> ();
     }
 }

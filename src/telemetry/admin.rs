@@ -21,6 +21,7 @@ use http::{StatusCode, header};
 use serde_json::json;
 
 use super::metrics::{CONTENT_TYPE, Metrics};
+use crate::model::Health;
 
 /// A store that takes longer than this to say anything is out of reach.
 const STORE_PATIENCE: Duration = Duration::from_secs(1);
@@ -61,12 +62,15 @@ impl Readiness {
 struct Admin {
     metrics: Arc<Metrics>,
     readiness: Arc<Readiness>,
-    ping: Box<dyn Fn() -> BoxFuture<'static, bool> + Send + Sync>,
+    ping: Ping,
     sample: Box<dyn Fn(&Metrics) + Send + Sync>,
 }
 
-/// The router of the admin listener. `ping` asks the store whether it answers, and is given a second; `sample`
-/// sets what is known only when asked for, each time the figures are read.
+/// Asks the store how it is.
+type Ping = Box<dyn Fn() -> BoxFuture<'static, Health> + Send + Sync>;
+
+/// The router of the admin listener. `ping` asks the store how it is, and is given a second; `sample` sets what is
+/// known only when asked for, each time the figures are read.
 pub fn router<P, F, E>(
     metrics: Arc<Metrics>,
     readiness: Arc<Readiness>,
@@ -75,29 +79,29 @@ pub fn router<P, F, E>(
 ) -> Router
 where
     P: Fn() -> F + Send + Sync + 'static,
-    F: Future<Output = Result<(), E>> + Send + 'static,
+    F: Future<Output = Result<Health, E>> + Send + 'static,
     E: fmt::Display,
 {
     routes(Admin { metrics, readiness, ping: patiently(ping, STORE_PATIENCE), sample: Box::new(sample) })
 }
 
-/// Whether the store answers in time.
-fn patiently<P, F, E>(ping: P, patience: Duration) -> Box<dyn Fn() -> BoxFuture<'static, bool> + Send + Sync>
+/// How the store is, as far as it says so in time.
+fn patiently<P, F, E>(ping: P, patience: Duration) -> Ping
 where
     P: Fn() -> F + Send + Sync + 'static,
-    F: Future<Output = Result<(), E>> + Send + 'static,
+    F: Future<Output = Result<Health, E>> + Send + 'static,
     E: fmt::Display,
 {
     Box::new(move || {
         let answer = tokio::time::timeout(patience, ping());
         Box::pin(async move {
             match answer.await {
-                Ok(Ok(())) => true,
+                Ok(Ok(health)) => health,
                 Ok(Err(error)) => {
                     tracing::debug!(%error, "the store does not answer");
-                    false
+                    Health::Unreachable
                 }
-                Err(_) => false,
+                Err(_) => Health::Unreachable,
             }
         })
     })
@@ -112,10 +116,10 @@ fn routes(admin: Admin) -> Router {
 }
 
 impl Admin {
-    async fn store_is_up(&self) -> bool {
-        let up = (self.ping)().await;
-        self.metrics.store_up.set(i64::from(up));
-        up
+    async fn store(&self) -> Health {
+        let health = (self.ping)().await;
+        self.metrics.store.set(health);
+        health
     }
 }
 
@@ -123,17 +127,16 @@ impl Admin {
 /// `?strict=1`: taking every node out of rotation would turn an outage of sign-in into one of everything.
 async fn readyz(State(admin): State<Arc<Admin>>, RawQuery(query): RawQuery) -> Response {
     let (mut code, status) = admin.readiness.status();
-    let up = admin.store_is_up().await;
+    let store = admin.store().await;
     let strict = query.is_some_and(|query| query.split('&').any(|pair| pair == "strict=1"));
-    if strict && !up {
+    if strict && store != Health::Reachable {
         code = StatusCode::SERVICE_UNAVAILABLE;
     }
-    let store = if up { "reachable" } else { "unreachable" };
-    (code, Json(json!({ "status": status, "store": store }))).into_response()
+    (code, Json(json!({ "status": status, "store": store.word() }))).into_response()
 }
 
 async fn figures(State(admin): State<Arc<Admin>>) -> Response {
-    admin.store_is_up().await;
+    admin.store().await;
     (admin.sample)(&admin.metrics);
     match admin.metrics.render() {
         Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
@@ -163,7 +166,7 @@ mod tests {
     }
 
     fn with_store(
-        ping: impl Fn() -> Ready<Result<(), &'static str>> + Send + Sync + 'static,
+        ping: impl Fn() -> Ready<Result<Health, &'static str>> + Send + Sync + 'static,
     ) -> (Arc<Readiness>, Router) {
         let readiness = Arc::new(Readiness::default());
         let sample = |metrics: &Metrics| metrics.hashes_waiting.set(5);
@@ -173,7 +176,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_process_is_ready_after_its_start_and_until_it_drains() {
-        let (readiness, router) = with_store(|| ready(Ok(())));
+        let (readiness, router) = with_store(|| ready(Ok(Health::Reachable)));
         let (status, body) = get(&router, "/readyz").await;
         assert_eq!((status.as_u16(), &*body), (503, r#"{"status":"starting","store":"reachable"}"#));
         readiness.ready();
@@ -188,23 +191,29 @@ mod tests {
 
     #[tokio::test]
     async fn a_store_outage_is_told_but_takes_no_node_out_of_rotation_unless_asked_strictly() {
-        let (readiness, router) = with_store(|| ready(Err("disk full")));
-        readiness.ready();
-        let (status, body) = get(&router, "/readyz").await;
-        assert_eq!((status.as_u16(), &*body), (200, r#"{"status":"ready","store":"unreachable"}"#));
-        assert_eq!(get(&router, "/readyz?strict=1").await.0, 503);
-        assert_eq!(get(&router, "/readyz?strict=0").await.0, 200);
+        for (answer, told) in [(Ok(Health::ReadOnly), "read-only"), (Err("no route to it"), "unreachable")] {
+            let (readiness, router) = with_store(move || ready(answer));
+            readiness.ready();
+            let (status, body) = get(&router, "/readyz").await;
+            assert_eq!((status.as_u16(), body), (200, format!(r#"{{"status":"ready","store":"{told}"}}"#)));
+            assert_eq!(get(&router, "/readyz?strict=1").await.0, 503);
+            assert_eq!(get(&router, "/readyz?strict=0").await.0, 200);
+            let figures = get(&router, "/metrics").await.1;
+            for line in ["passgate_store_up 0", &format!(r#"passgate_store_state{{state="{told}"}} 1"#)] {
+                assert!(figures.lines().any(|have| have == line), "{line} is missing of\n{figures}");
+            }
+        }
     }
 
     #[tokio::test]
     async fn a_store_that_hangs_is_out_of_reach() {
-        let ping = patiently(pending::<Result<(), String>>, Duration::from_millis(1));
-        assert!(!ping().await);
+        let ping = patiently(pending::<Result<Health, String>>, Duration::from_millis(1));
+        assert_eq!(ping().await, Health::Unreachable);
     }
 
     #[tokio::test]
     async fn the_figures_say_what_is_so_now() {
-        let (_, router) = with_store(|| ready(Ok(())));
+        let (_, router) = with_store(|| ready(Ok(Health::Reachable)));
         let (status, text) = get(&router, "/metrics").await;
         assert_eq!(status, 200);
         for figure in ["passgate_store_up 1", "passgate_hashes_waiting 5"] {

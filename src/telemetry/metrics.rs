@@ -10,9 +10,11 @@ use std::{
 
 use http::{Method, StatusCode};
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder, core::Collector,
 };
+
+use crate::model::Health;
 
 /// `Content-Type` of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
@@ -30,7 +32,7 @@ pub struct Metrics {
     connections: IntGauge,
     throttled: IntCounterVec,
     /// Callers by what was found of them: `authenticated`, `anonymous`, why a bearer does not hold, or `unavailable`
-    /// when only the store could have told.
+    /// when only the store could have told, or the change log.
     pub authn: Counts,
     /// Requests refused before any decision, by reason.
     pub refused: Counts,
@@ -52,8 +54,10 @@ pub struct Metrics {
     pub hashes_waiting: IntGauge,
     /// Password hashes being computed.
     pub hashes_running: IntGauge,
-    /// 1 when the store answered last, 0 when it did not.
-    pub store_up: IntGauge,
+    /// How the store was when it was last asked.
+    pub store: StoreState,
+    /// Seconds since the change log was last known to its end.
+    pub change_log_age: Gauge,
 }
 
 impl Metrics {
@@ -102,7 +106,17 @@ impl Metrics {
             refreshes: make.counts("passgate_refreshes_total", "Presented refresh tokens", "outcome"),
             hashes_waiting: make.gauge("passgate_hashes_waiting", "Password hashes waiting for a thread"),
             hashes_running: make.gauge("passgate_hashes_running", "Password hashes being computed"),
-            store_up: make.gauge("passgate_store_up", "1 when the store answered last"),
+            store: StoreState {
+                up: make.gauge("passgate_store_up", "1 when the store answered last, and took a write"),
+                state: make.keep(IntGaugeVec::new(
+                    Opts::new("passgate_store_state", "1 for how the store was when it was last asked"),
+                    &["state"],
+                )),
+            },
+            change_log_age: make.keep(Gauge::new(
+                "passgate_change_log_age_seconds",
+                "How long ago this node last knew the change log to its end",
+            )),
             registry: make.0,
         }
     }
@@ -162,6 +176,22 @@ impl Comparisons {
     /// One more of this `route`, which would have come to `verdict`, while `upstream` is what became of it.
     pub fn count(&self, route: &str, verdict: &'static str, upstream: &'static str) {
         self.0.with_label_values(&[route, verdict, upstream]).inc();
+    }
+}
+
+/// A gauge for each state of the store, of which one is 1.
+pub struct StoreState {
+    up: IntGauge,
+    state: IntGaugeVec,
+}
+
+impl StoreState {
+    /// It is so now.
+    pub fn set(&self, health: Health) {
+        self.up.set(i64::from(health == Health::Reachable));
+        for state in Health::ALL {
+            self.state.with_label_values(&[state.word()]).set(i64::from(state == health));
+        }
     }
 }
 
@@ -332,7 +362,9 @@ mod tests {
         metrics.throttled("sign_in", "per_source");
         metrics.hashes_waiting.set(3);
         metrics.hashes_running.set(1);
-        metrics.store_up.set(1);
+        metrics.store.set(Health::ReadOnly);
+        metrics.store.set(Health::Reachable);
+        metrics.change_log_age.set(1.5);
         let text = metrics.render().unwrap();
         for line in [
             r#"passgate_authn_total{outcome="expired"} 1"#,
@@ -348,6 +380,10 @@ mod tests {
             "passgate_hashes_waiting 3",
             "passgate_hashes_running 1",
             "passgate_store_up 1",
+            r#"passgate_store_state{state="reachable"} 1"#,
+            r#"passgate_store_state{state="read-only"} 0"#,
+            r#"passgate_store_state{state="unreachable"} 0"#,
+            "passgate_change_log_age_seconds 1.5",
             concat!(r#"passgate_build_info{version=""#, env!("CARGO_PKG_VERSION"), r#""} 1"#),
         ] {
             assert!(text.lines().any(|have| have == line), "{line} is missing of\n{text}");

@@ -49,6 +49,7 @@ fn each_mistake_is_told_apart() {
         ("server: { allow_headers: [Transfer_Encoding] }\n", "1:27", "read this as `transfer-encoding`"),
         ("server: { allow_headers: [x.original.url] }\n", "1:27", "read this as `x-original-url`"),
         ("admin: { listen: no }\n", "1:18", "an IP and a port"),
+        ("revocation: { max_staleness: 4s }\n", "1:30", "between 5s and 1d"),
         // store, secrets
         ("store: { sqlite: {}, redis: { url: 'redis://a' } }\n", "1:22", "one store is wanted"),
         ("store: { sqlite: { path: '' } }\n", "1:26", "a path is wanted"),

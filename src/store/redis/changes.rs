@@ -14,7 +14,7 @@ use super::{RedisStore, codec, connection::LISTENS_FOR, millis, script::Script};
 use crate::{
     change_log::Change,
     clock::Timestamp,
-    model::{AccountId, Epoch, SessionId},
+    model::{AccountId, Epoch, Health, SessionId},
     store::{CHANGE_MARGIN, ChangeStore, Changes, Cursor, Deployment, StoreError},
 };
 use async_trait::async_trait;
@@ -101,11 +101,14 @@ impl ChangeStore for RedisStore {
         .await
     }
 
-    /// By a write: a replica, a full server and one that cannot save answer all but those.
-    async fn ping(&self) -> Result<(), StoreError> {
+    async fn ping(&self) -> Result<Health, StoreError> {
         let mut set = redis::cmd("SET");
         set.arg(self.0.names.beside_log("ping")).arg(1).arg("PX").arg(60_000);
-        self.within(self.0.connection.query::<()>(&set)).await
+        match self.within(self.0.connection.query::<()>(&set)).await {
+            Ok(()) => Ok(Health::Reachable),
+            Err(StoreError::Unavailable(error)) if takes_no_writes(&*error) => Ok(Health::ReadOnly),
+            Err(error) => Err(error),
+        }
     }
 
     async fn close(&self) {
@@ -238,6 +241,13 @@ fn facts(change: &Change) -> Option<(Subject, Epoch, Timestamp)> {
         Change::AccountEpoch { account, min_epoch, until } => Some((Subject::Account(account), min_epoch, until)),
         Change::Keys | Change::Clients => None,
     }
+}
+
+/// Whether it is a server that would still have answered a read: a replica, one that is full, one that cannot save, one
+/// with fewer replicas than it is to write to.
+fn takes_no_writes(error: &(dyn std::error::Error + 'static)) -> bool {
+    let code = error.downcast_ref::<redis::RedisError>().and_then(redis::RedisError::code);
+    matches!(code, Some("READONLY" | "OOM" | "MISCONF" | "NOREPLICAS"))
 }
 
 /// 32 random hex digits.

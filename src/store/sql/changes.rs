@@ -20,7 +20,7 @@ use super::{SqlStore, accounts, bytes, open, parsed, place::FileId, sessions, un
 use crate::{
     change_log::Change,
     clock::Timestamp,
-    model::Epoch,
+    model::{Epoch, Health},
     store::{CHANGE_MARGIN, ChangeStore, Changes, Cursor, Deployment, StoreError},
 };
 
@@ -30,6 +30,9 @@ const POLL: Duration = Duration::from_millis(100);
 
 /// After how many looks [`ChangeStore::wait_for_changes`] returns without cause.
 const LOOKS: usize = 10;
+
+/// How long a write may take before the store counts as one that takes none; what asks waits for a second.
+const WRITES_WITHIN: Duration = Duration::from_millis(800);
 
 /// How long it takes to return when it cannot look.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -117,10 +120,14 @@ impl ChangeStore for SqlStore {
             .await
     }
 
-    async fn ping(&self) -> Result<(), StoreError> {
+    async fn ping(&self) -> Result<Health, StoreError> {
+        self.deployment().await?;
         // Takes the write lock and gives it back: nothing is written, and all that a write needs has answered.
-        self.writer.write(|_| Box::pin(async { Ok(()) })).await?;
-        self.deployment().await.map(drop)
+        let written = self.writer.write(|_| Box::pin(async { Ok(()) }));
+        match tokio::time::timeout(WRITES_WITHIN, written).await {
+            Ok(Ok(())) => Ok(Health::Reachable),
+            _ => Ok(Health::ReadOnly),
+        }
     }
 
     /// The last one to close leaves a single file, without its log.
