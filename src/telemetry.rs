@@ -4,11 +4,12 @@
 //! Three kinds of lines are told apart by their target: `passgate::…` (what the program does), [`ACCESS`] (one
 //! per request) and [`AUDIT`] (who did what to accounts, sessions and keys).
 
+mod access;
 pub mod admin;
 pub mod metrics;
 mod output;
 
-use std::{error::Error, io::IsTerminal, net::IpAddr, time::Duration};
+use std::{error::Error, io::IsTerminal};
 
 use tracing::{Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::{
@@ -18,8 +19,10 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-pub use self::output::Written;
-use crate::model::AccountId;
+pub use self::{
+    access::{Access, access},
+    output::Written,
+};
 
 /// Target of the line per request.
 pub const ACCESS: &str = "access";
@@ -54,7 +57,10 @@ pub enum Format {
 pub fn init(settings: &Settings) -> Result<Written, Box<dyn Error + Send + Sync>> {
     let terminal = std::io::stdout().is_terminal();
     let (output, written) = output::start(std::io::stdout())?;
-    subscriber(settings, terminal, output).try_init()?;
+    subscriber(settings, terminal, output.clone()).try_init()?;
+    if settings.access && !is_text(settings, terminal) {
+        access::write_to(output);
+    }
     Ok(written)
 }
 
@@ -62,11 +68,7 @@ fn subscriber<W>(settings: &Settings, terminal: bool, writer: W) -> impl Subscri
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let text = match settings.format {
-        Format::Auto => terminal,
-        Format::Text => true,
-        Format::Json => false,
-    };
+    let text = is_text(settings, terminal);
     let lines = fmt::layer().with_writer(writer);
     let lines = if text {
         let colours = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
@@ -75,6 +77,14 @@ where
         lines.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed()
     };
     tracing_subscriber::registry().with(targets(settings)).with(lines)
+}
+
+const fn is_text(settings: &Settings, terminal: bool) -> bool {
+    match settings.format {
+        Format::Auto => terminal,
+        Format::Text => true,
+        Format::Json => false,
+    }
 }
 
 /// Which events pass. Only our own follow the level: dependencies print what clients send (pingora and h2
@@ -93,68 +103,19 @@ fn targets(settings: &Settings) -> Targets {
         .with_target(AUDIT, LevelFilter::INFO)
 }
 
-/// One request, answered. There is no place in it for a query string, a token, a cookie or an email.
-#[derive(Clone, Copy, Debug)]
-pub struct Access<'a> {
-    /// The `X-Request-Id` that client and upstream saw.
-    pub request_id: &'a str,
-    /// The method as received.
-    pub method: &'a str,
-    /// The canonical path, without the query.
-    pub path: &'a str,
-    /// Name of the route or of our own endpoint; `None` when the request never got that far.
-    pub route: Option<&'a str>,
-    /// Name of the upstream that was asked.
-    pub upstream: Option<&'a str>,
-    /// The status sent; 0 when the client was gone before one could be.
-    pub status: u16,
-    /// From the request's head to the end of its answer.
-    pub duration: Duration,
-    /// The account that called, when one was verified.
-    pub sub: Option<AccountId>,
-    /// Who sent it: the peer, or the hop before trusted proxies.
-    pub source: IpAddr,
-    /// Bytes of the answer's body sent.
-    pub bytes: u64,
-    /// Why we, and not an upstream, decided on the answer: a fixed short word.
-    pub reason: Option<&'static str>,
-}
-
-/// Writes the line of a request.
-pub fn access(access: &Access<'_>) {
-    tracing::info!(
-        target: ACCESS,
-        request_id = access.request_id,
-        method = access.method,
-        path = access.path,
-        route = access.route,
-        upstream = access.upstream,
-        status = access.status,
-        duration_ms = milliseconds(access.duration),
-        sub = access.sub.map(tracing::field::display),
-        source = %access.source,
-        bytes = access.bytes,
-        reason = access.reason,
-    );
-}
-
-/// Milliseconds, exact to the microsecond.
-#[expect(clippy::cast_precision_loss, reason = "exact up to 285 years")]
-fn milliseconds(duration: Duration) -> f64 {
-    duration.as_micros() as f64 / 1000.0
-}
-
 #[cfg(test)]
 mod tests {
     use std::{
         io,
         net::Ipv4Addr,
         sync::{Arc, Mutex},
+        time::Duration,
     };
 
     use tracing::Level;
 
     use super::*;
+    use crate::model::AccountId;
 
     #[derive(Clone, Default)]
     struct Captured(Arc<Mutex<Vec<u8>>>);
@@ -178,8 +139,12 @@ mod tests {
         String::from_utf8(captured.0.lock().unwrap().clone()).unwrap()
     }
 
-    fn request() {
-        access(&Access {
+    pub(super) fn logged_as_json(events: impl FnOnce()) -> String {
+        logged(Format::Json, Level::INFO, true, events)
+    }
+
+    pub(super) fn request() -> Access<'static> {
+        Access {
             request_id: "0198c5a4",
             method: "GET",
             path: "/orders/7",
@@ -191,12 +156,12 @@ mod tests {
             source: Ipv4Addr::LOCALHOST.into(),
             bytes: 58,
             reason: Some("expired"),
-        });
+        }
     }
 
     #[test]
     fn a_request_is_one_json_line_with_its_fields_at_the_top() {
-        let line = logged(Format::Auto, Level::INFO, true, request);
+        let line = logged(Format::Auto, Level::INFO, true, || access(&request()));
         let mut line: serde_json::Value = serde_json::from_str(line.trim_end()).unwrap();
         assert!(line.as_object_mut().unwrap().remove("timestamp").is_some());
         let expected = serde_json::json!({
@@ -219,7 +184,7 @@ mod tests {
     #[test]
     fn the_line_per_request_is_a_switch_of_its_own_and_security_events_are_always_written() {
         let events = || {
-            request();
+            access(&request());
             tracing::info!(target: AUDIT, event = "refresh.theft");
             tracing::info!("started");
         };

@@ -60,7 +60,8 @@ impl Output {
         self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn push(&self, line: &[u8]) {
+    /// Takes one line, or counts it as lost.
+    pub(super) fn push(&self, line: &[u8]) {
         let mut waiting = self.waiting();
         if waiting.bytes.len() + line.len() > MOST {
             waiting.lost += 1;
