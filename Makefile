@@ -39,7 +39,7 @@ set -x; $$sudo apt-get update -q && $$sudo apt-get install -q -y --no-install-re
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: run test check fmt lint docs audit clean help tools test-tools django
+.PHONY: run test check fmt lint docs bench audit clean help tools test-tools bench-tools django
 
 run: tools ## build and start the quick start (CONFIG=FILE for another configuration)
 # The development profile: it is there in half the time of the release build, shares its work with
@@ -70,6 +70,9 @@ fmt: ## format the source
 docs: tools ## build the crate's documentation into target/doc
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(LOCKED) --no-deps --document-private-items
 
+bench: bench-tools ## what a request costs, beside nginx and HAProxy (BENCH="seen --rounds 3": a part of it)
+	$(CARGO) bench $(LOCKED) --bench proxies -- $(BENCH)
+
 audit: tools ## licences and origins of all dependencies, by deny.toml
 	@$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-deny
 	$(CARGO) deny $(LOCKED) check licenses bans sources
@@ -94,6 +97,16 @@ test-tools: tools
 	@missing=; \
 	command -v redis-server >/dev/null || missing="$$missing redis-server"; \
 	ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$$missing postgresql"; \
+	test -n "$$missing" || exit 0; \
+	$(INSTALL)
+
+# Benches run the servers that Passgate is compared with, each pinned to a core, and count system calls.
+bench-tools: tools
+	@missing=; PATH="$$PATH:/usr/sbin"; \
+	command -v nginx >/dev/null || missing="$$missing nginx-light"; \
+	command -v haproxy >/dev/null || missing="$$missing haproxy"; \
+	command -v strace >/dev/null || missing="$$missing strace"; \
+	command -v taskset >/dev/null || missing="$$missing util-linux"; \
 	test -n "$$missing" || exit 0; \
 	$(INSTALL)
 
