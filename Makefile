@@ -100,12 +100,11 @@ test-tools: tools
 	test -n "$$missing" || exit 0; \
 	$(INSTALL)
 
-# Benches run the servers that Passgate is compared with, each pinned to a core, and count system calls.
+# Benches run the servers that Passgate is compared with, each pinned to a core.
 bench-tools: tools
 	@missing=; PATH="$$PATH:/usr/sbin"; \
 	command -v nginx >/dev/null || missing="$$missing nginx-light"; \
 	command -v haproxy >/dev/null || missing="$$missing haproxy"; \
-	command -v strace >/dev/null || missing="$$missing strace"; \
 	command -v taskset >/dev/null || missing="$$missing util-linux"; \
 	test -n "$$missing" || exit 0; \
 	$(INSTALL)
