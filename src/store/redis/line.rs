@@ -43,6 +43,23 @@ pub(super) struct Asked {
     address: Address,
 }
 
+/// What a server must say that it is.
+#[derive(Clone, Copy)]
+enum Role {
+    Primary,
+    Replica,
+}
+
+impl Role {
+    /// As `INFO` has it.
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Primary => "master",
+            Self::Replica => "slave",
+        }
+    }
+}
+
 impl Line {
     pub fn new(way: Way, config: AsyncConnectionConfig) -> Self {
         Self { way, config, current: Mutex::new(None) }
@@ -88,10 +105,10 @@ fn puts_in_doubt(error: &RedisError) -> bool {
 async fn connect(way: Way, config: AsyncConnectionConfig) -> RedisResult<MultiplexedConnection> {
     let connected = match &way {
         Way::To(client) => client.get_multiplexed_async_connection_with_config(&config).await,
-        Way::Primary(asked) => asked.primary(&config).await,
-        Way::Replica(asked) => match asked.replica(&config).await {
+        Way::Primary(asked) => asked.reach(Role::Primary, &config).await,
+        Way::Replica(asked) => match asked.reach(Role::Replica, &config).await {
             Ok(replica) => Ok(replica),
-            Err(_) => asked.primary(&config).await,
+            Err(_) => asked.reach(Role::Primary, &config).await,
         },
     };
     if connected.is_err() {
@@ -107,46 +124,43 @@ impl Asked {
         Ok(Self { sentinels: clients.collect::<Result<_, _>>()?, address: address.clone() })
     }
 
-    /// A connection to the first server that a Sentinel takes for the primary, and that says so itself: a Sentinel
-    /// that was cut off does not know better, and is not waited for.
-    async fn primary(&self, config: &AsyncConnectionConfig) -> RedisResult<MultiplexedConnection> {
-        let all = self.sentinels.iter().map(|sentinel| self.primary_by(sentinel, config).boxed());
+    /// A connection to the first server that a Sentinel takes for one of this role, and that says so itself: a
+    /// Sentinel that was cut off does not know better, and is not waited for.
+    async fn reach(&self, role: Role, config: &AsyncConnectionConfig) -> RedisResult<MultiplexedConnection> {
+        let all = self.sentinels.iter().map(|sentinel| self.reach_by(sentinel, role, config).boxed());
         select_ok(all).await.map(|(connection, _)| connection)
     }
 
-    async fn primary_by(
+    async fn reach_by(
         &self,
         sentinel: &Client,
+        role: Role,
         config: &AsyncConnectionConfig,
     ) -> RedisResult<MultiplexedConnection> {
-        let found: Option<(String, u16)> = self.tell(sentinel, config, "GET-MASTER-ADDR-BY-NAME").await?;
-        let Some((host, port)) = found else {
-            return Err((ErrorKind::Client, "the Sentinels know no primary of this name").into());
+        let (nodes, unknown) = match role {
+            Role::Primary => (self.primary_by(sentinel, config).await?, "the Sentinels know no primary of this name"),
+            Role::Replica => (self.replicas_by(sentinel, config).await?, "the Sentinels know no replica"),
         };
-        self.connect("master", Node { host, port }, config).await
+        let tried: Vec<_> = nodes.into_iter().map(|node| self.connect(role, node, config).boxed()).collect();
+        if tried.is_empty() {
+            return Err((ErrorKind::Client, unknown).into());
+        }
+        select_ok(tried).await.map(|(connection, _)| connection)
     }
 
-    async fn replica(&self, config: &AsyncConnectionConfig) -> RedisResult<MultiplexedConnection> {
-        let all = self.sentinels.iter().map(|sentinel| self.replica_by(sentinel, config).boxed());
-        select_ok(all).await.map(|(connection, _)| connection)
+    async fn primary_by(&self, sentinel: &Client, config: &AsyncConnectionConfig) -> RedisResult<Vec<Node>> {
+        let found: Option<(String, u16)> = self.tell(sentinel, config, "GET-MASTER-ADDR-BY-NAME").await?;
+        Ok(found.into_iter().map(|(host, port)| Node { host, port }).collect())
     }
 
-    async fn replica_by(
-        &self,
-        sentinel: &Client,
-        config: &AsyncConnectionConfig,
-    ) -> RedisResult<MultiplexedConnection> {
+    async fn replicas_by(&self, sentinel: &Client, config: &AsyncConnectionConfig) -> RedisResult<Vec<Node>> {
         let found: Vec<Vec<(String, String)>> = self.tell(sentinel, config, "REPLICAS").await?;
         let nodes = found.iter().filter_map(|facts| {
             let fact = |name| facts.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str());
             let node = Node { host: fact("ip")?.to_owned(), port: fact("port")?.parse().ok()? };
             (fact("flags") == Some("slave")).then_some(node)
         });
-        let tried = nodes.map(|node| self.connect("slave", node, config).boxed()).collect::<Vec<_>>();
-        if tried.is_empty() {
-            return Err((ErrorKind::Client, "the Sentinels know no replica").into());
-        }
-        select_ok(tried).await.map(|(connection, _)| connection)
+        Ok(nodes.collect())
     }
 
     /// What a Sentinel tells of our primary.
@@ -163,7 +177,7 @@ impl Asked {
     /// Connects to a server, which must say that it is what is wanted.
     async fn connect(
         &self,
-        role: &str,
+        role: Role,
         node: Node,
         config: &AsyncConnectionConfig,
     ) -> RedisResult<MultiplexedConnection> {
@@ -171,7 +185,11 @@ impl Asked {
         let mut connection = client.get_multiplexed_async_connection_with_config(config).await?;
         let info: String = redis::cmd("INFO").arg("replication").query_async(&mut connection).await?;
         let is = info.lines().find_map(|line| line.strip_prefix("role:"));
-        if is == Some(role) { Ok(connection) } else { Err((ErrorKind::Client, "its role is another one").into()) }
+        if is == Some(role.word()) {
+            Ok(connection)
+        } else {
+            Err((ErrorKind::Client, "its role is another one").into())
+        }
     }
 }
 

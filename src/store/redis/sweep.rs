@@ -23,17 +23,17 @@ impl RedisStore {
     pub(super) async fn sweep(&self, rules: &Rules, limit: u32) -> Result<u64, StoreError> {
         self.within(self.finish_for_others()).await?;
         let now = self.within(self.time_now()).await?;
-        let mut swept = self.within(self.prune(now, limit)).await?;
+        let pruned = self.within(self.prune(now, limit)).await?;
         // One sweep at a time: another would walk the same way.
         let mut from = self.0.sweep_from.lock().await;
         let (mut sessions, mut sources) = (0, 0);
-        for _ in 0..STEPS {
+        'walk: for _ in 0..STEPS {
             let accounts = self.within(self.ids(*from, STEP)).await?;
             for account in &accounts {
                 sources += self.within(self.forget_sources(*account, now)).await?;
                 sessions += self.within(self.sweep_account(*account, rules, limit - sessions)).await?;
                 if sessions >= limit {
-                    return Ok(swept + u64::from(sessions) + sources);
+                    break 'walk;
                 }
             }
             *from = accounts.last().copied().filter(|_| accounts.len() == STEP);
@@ -41,8 +41,7 @@ impl RedisStore {
                 break;
             }
         }
-        swept += u64::from(sessions) + sources;
-        Ok(swept)
+        Ok(pruned + u64::from(sessions) + sources)
     }
 
     /// Deletes up to `limit` of the account's sessions. The limits are those of [`Session::judge`]. A session whose
