@@ -272,7 +272,7 @@ impl App {
         let authenticator = Arc::new(Authenticator::new(
             Arc::clone(&keys),
             Arc::clone(&changes),
-            Arc::new(settings.identity),
+            settings.identity,
             clock.clone(),
             settings.max_staleness,
             settings.token_cache,

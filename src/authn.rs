@@ -1,65 +1,22 @@
 //! Who is calling: a bearer token to a principal, from memory alone.
 
 pub mod cache;
+mod principal;
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderValue, header};
+use memchr::memchr2;
 
 use self::cache::{Cache, Key};
+pub use self::principal::Principal;
 use crate::{
     change_log::{Stale, View},
     clock::{Clock, Timestamp},
     identity,
     telemetry::metrics::Metrics,
-    token::{Claims, Invalid, KeyRing, MAX_TOKEN_BYTES},
+    token::{self, Invalid, KeyRing, MAX_TOKEN_BYTES},
 };
-
-/// Who this request is, verified, with what upstreams are told about it made ready.
-pub struct Principal {
-    /// What the token says.
-    pub claims: Claims,
-    /// Identity headers, made once per token.
-    pub headers: Box<[(HeaderName, HeaderValue)]>,
-    /// Key generation it was verified under.
-    pub key_generation: u64,
-    /// Generation of the change log under which it was last found not to be ended.
-    judged_at: AtomicU64,
-    /// What it takes in memory.
-    bytes: u64,
-}
-
-impl Principal {
-    /// The caller of a token that holds.
-    pub fn new(claims: Claims, headers: Box<[(HeaderName, HeaderValue)]>, key_generation: u64) -> Self {
-        let heap = heap_bytes(&claims) + headers.iter().map(header_bytes).sum::<usize>();
-        let bytes = (size_of::<Self>() + heap) as u64;
-        Self { claims, headers, key_generation, judged_at: AtomicU64::new(u64::MAX), bytes }
-    }
-}
-
-/// What claims take beyond their own size, near enough.
-fn heap_bytes(claims: &Claims) -> usize {
-    let profile = &claims.profile;
-    let texts = [&profile.email, &profile.preferred_username, &profile.name, &profile.external_id];
-    let lists = claims.scope.iter().chain(profile.groups.iter().map(String::as_str));
-    [claims.issuer.as_str(), &claims.audience, &claims.id, claims.client.as_str()]
-        .into_iter()
-        .chain(texts.into_iter().flatten().map(String::as_str))
-        .map(str::len)
-        .chain(lists.map(|entry| entry.len() + size_of::<String>()))
-        .sum()
-}
-
-fn header_bytes((name, value): &(HeaderName, HeaderValue)) -> usize {
-    size_of::<(HeaderName, HeaderValue)>() + name.as_str().len() + value.len()
-}
 
 /// What a request says of its caller.
 pub enum Outcome {
@@ -141,7 +98,7 @@ impl Rejection {
 pub struct Authenticator {
     keys: Arc<KeyRing>,
     changes: Arc<View>,
-    identity: Arc<identity::Settings>,
+    identity: identity::Writer,
     clock: Clock,
     max_staleness: Option<Duration>,
     cache: Cache,
@@ -154,13 +111,14 @@ impl Authenticator {
     pub fn new(
         keys: Arc<KeyRing>,
         changes: Arc<View>,
-        identity: Arc<identity::Settings>,
+        identity: identity::Settings,
         clock: Clock,
         max_staleness: Option<Duration>,
         cache_bytes: u64,
         metrics: Arc<Metrics>,
     ) -> Self {
         let cache = Cache::new(cache_bytes);
+        let identity = identity::Writer::new(identity);
         Self { keys, changes, identity, clock, max_staleness, cache, metrics }
     }
 
@@ -179,6 +137,11 @@ impl Authenticator {
         }
     }
 
+    /// What tokens are judged by.
+    pub fn rules(&self) -> &token::Settings {
+        self.keys.settings()
+    }
+
     /// Bytes that the verified-token cache holds.
     pub fn cached_bytes(&self) -> u64 {
         self.cache.bytes()
@@ -188,7 +151,7 @@ impl Authenticator {
     ///
     /// # Errors
     /// [`Stale`] for every token, good or bad: one of a key that this node has not heard of is no stranger's.
-    pub fn judge(&self, token: &str) -> Result<Result<Arc<Principal>, Rejection>, Stale> {
+    pub fn judge(&self, token: &[u8]) -> Result<Result<Arc<Principal>, Rejection>, Stale> {
         let now = self.clock.now();
         if self.max_staleness.is_some_and(|most| self.changes.age(now) > most) {
             return Err(Stale);
@@ -196,7 +159,7 @@ impl Authenticator {
         Ok(self.judge_at(token, now))
     }
 
-    fn judge_at(&self, token: &str, now: Timestamp) -> Result<Arc<Principal>, Rejection> {
+    fn judge_at(&self, token: &[u8], now: Timestamp) -> Result<Arc<Principal>, Rejection> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(Rejection::Foreign);
         }
@@ -214,17 +177,18 @@ impl Authenticator {
 
     /// What a token that the cache does not know is worth. Only what holds is remembered: a stranger must not
     /// be able to fill the cache.
-    fn verify(&self, token: &str, key: Key, now: Timestamp) -> Result<Arc<Principal>, Rejection> {
+    fn verify(&self, token: &[u8], key: Key, now: Timestamp) -> Result<Arc<Principal>, Rejection> {
         self.metrics.token_cache_misses.inc();
         // Read first: a key that goes while we verify makes the verdict void at its next use.
         let key_generation = self.keys.generation();
+        let token = std::str::from_utf8(token).map_err(|_| Rejection::Foreign)?;
         let claims = self.keys.verify(token, now).map_err(|invalid| match invalid {
             Invalid::Expired => Rejection::Expired,
             Invalid::Malformed | Invalid::UnknownKey => Rejection::Foreign,
             Invalid::Signature | Invalid::Claims => Rejection::Invalid,
         })?;
         let headers = self.identity.headers_for(&claims);
-        let principal = Arc::new(Principal::new(claims, headers, key_generation));
+        let principal = Arc::new(Principal::new(claims, &self.keys.settings().issuer, headers, key_generation));
         self.still_holds(&principal, now)?;
         self.cache.insert(key, Arc::clone(&principal));
         Ok(principal)
@@ -232,17 +196,16 @@ impl Authenticator {
 
     /// What time and the change log have to say of a token that was good once.
     fn still_holds(&self, principal: &Principal, now: Timestamp) -> Result<(), Rejection> {
-        let claims = &principal.claims;
-        if self.keys.settings().has_expired(claims.expires_at, now) {
+        if self.keys.settings().has_expired(principal.expires_at, now) {
             return Err(Rejection::Expired);
         }
         // Read first: what ends while we look is looked for again next time.
         let generation = self.changes.generation();
-        if principal.judged_at.load(Ordering::Relaxed) != generation {
-            if self.changes.ends(&claims.session, &claims.subject, claims.epoch) {
+        if !principal.was_judged_at(generation) {
+            if self.changes.ends(&principal.session, &principal.subject, principal.epoch) {
                 return Err(Rejection::Revoked);
             }
-            principal.judged_at.store(generation, Ordering::Relaxed);
+            principal.set_judged_at(generation);
         }
         Ok(())
     }
@@ -250,21 +213,36 @@ impl Authenticator {
 
 /// The token of an `Authorization` header; `None` when it is of another scheme or empty. The scheme counts in
 /// any case, and white space around the words does not.
-fn bearer(value: &HeaderValue) -> Result<Option<&str>, Rejection> {
-    let mut words = value.as_bytes().split(|byte| matches!(byte, b' ' | b'\t')).filter(|word| !word.is_empty());
-    if !words.next().is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer")) {
+fn bearer(value: &HeaderValue) -> Result<Option<&[u8]>, Rejection> {
+    let (scheme, rest) = first_word(value.as_bytes());
+    if !scheme.eq_ignore_ascii_case(b"bearer") {
         return Ok(None);
     }
-    let token = words.next().ok_or(Rejection::NoToken)?;
-    match words.count() {
-        0 => {}
-        1 => return Err(Rejection::TwoWords),
-        _ => return Err(Rejection::ManyWords),
+    let (token, mut rest) = first_word(rest);
+    if token.is_empty() {
+        return Err(Rejection::NoToken);
     }
-    match std::str::from_utf8(token) {
-        Ok(token) if token.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(Some(token)),
-        _ => Err(Rejection::Foreign),
+    let mut more = 0;
+    loop {
+        match first_word(rest) {
+            ([], _) => break,
+            (_, after) => {
+                rest = after;
+                more += 1;
+            }
+        }
     }
+    match more {
+        0 => Ok(Some(token)),
+        1 => Err(Rejection::TwoWords),
+        _ => Err(Rejection::ManyWords),
+    }
+}
+
+/// The first of the words that blanks separate, empty when there is none, and what stands behind it.
+fn first_word(text: &[u8]) -> (&[u8], &[u8]) {
+    let text = text.trim_ascii_start();
+    text.split_at_checked(memchr2(b' ', b'\t', text).unwrap_or(text.len())).unwrap_or((text, &[]))
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ mod trace;
 #[cfg(test)]
 mod testing;
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use http::{HeaderValue, Method, StatusCode};
 use ipnet::IpNet;
@@ -99,7 +99,7 @@ pub struct Clean {
     /// `https` or `http` as the client used it.
     pub scheme: &'static str,
     /// `X-Request-Id` to write and to log.
-    pub request_id: String,
+    pub request_id: Arc<str>,
     /// `traceparent` to write.
     pub traceparent: HeaderValue,
     /// How many headers were taken out for their names' characters.
@@ -156,7 +156,7 @@ pub fn clean(
 }
 
 /// The id that answers a request which [`clean`] refused: the trusted peer's, or a new one.
-pub fn request_id(settings: &Settings, peer: IpAddr, request: &RequestHeader) -> String {
+pub fn request_id(settings: &Settings, peer: IpAddr, request: &RequestHeader) -> Arc<str> {
     trace::read(settings.trusts(peer), &request.headers).request_id
 }
 

@@ -1,6 +1,9 @@
 //! Identity headers: what upstreams are told of the caller. Taking out what a client sent under these names is
 //! [`hygiene`](crate::hygiene)'s; that these are written last is the proxy's.
 
+use std::{ops::Range, sync::Arc};
+
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
@@ -24,27 +27,67 @@ pub struct Settings {
     pub unverified_email: bool,
 }
 
-impl Settings {
+/// Identity headers of one caller. The names are shared with those of all others, and the values are parts of one text.
+pub struct Headers {
+    names: Arc<[HeaderName]>,
+    values: Box<[Option<HeaderValue>]>,
+}
+
+impl Headers {
+    /// In the order of the configuration.
+    pub fn iter(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
+        self.names.iter().zip(&self.values).filter_map(|(name, value)| Some((name, value.as_ref()?)))
+    }
+
+    /// What they take in memory beyond their own size, near enough.
+    pub fn bytes(&self) -> usize {
+        let text = self.values.iter().flatten().map(HeaderValue::len).sum::<usize>();
+        size_of_val(&*self.values) + text + SHARING
+    }
+}
+
+/// Bytes that counting the users of a text takes.
+const SHARING: usize = 48;
+
+/// Makes the headers of callers.
+pub struct Writer {
+    settings: Settings,
+    names: Arc<[HeaderName]>,
+}
+
+impl Writer {
+    /// One that goes by `settings`.
+    pub fn new(settings: Settings) -> Self {
+        Self { names: settings.headers.iter().map(|(name, _)| name.clone()).collect(), settings }
+    }
+
     /// The identity headers of a caller.
     ///
     /// Values are percent-encoded UTF-8: every character outside visible ASCII, spaces included, and `%` itself.
     /// Groups are joined by commas, and a comma within a group's name is encoded; scopes are joined by spaces. A
     /// claim that is absent or empty writes no header. A value over 4 KiB is left out whole and logged: half a list
     /// of groups would be another list, and no list says least.
-    pub fn headers_for(&self, claims: &Claims) -> Box<[(HeaderName, HeaderValue)]> {
-        self.headers
-            .iter()
-            .filter_map(|(name, claim)| {
-                let value = self.value(*claim, claims).filter(|value| !value.is_empty())?;
-                if value.len() > VALUE_BYTES {
-                    tracing::warn!(sub = %claims.subject, header = %name, bytes = value.len(), "identity header left out: over 4 KiB");
-                    return None;
-                }
-                HeaderValue::try_from(value).ok().map(|value| (name.clone(), value))
-            })
-            .collect()
+    pub fn headers_for(&self, claims: &Claims) -> Headers {
+        let mut text = String::new();
+        let mut places = Vec::with_capacity(self.names.len());
+        for (name, claim) in &self.settings.headers {
+            let value = self.settings.value(*claim, claims).unwrap_or_default();
+            let start = text.len();
+            if value.len() > VALUE_BYTES {
+                tracing::warn!(sub = %claims.subject, header = %name, bytes = value.len(), "identity header left out: over 4 KiB");
+            } else {
+                text.push_str(&value);
+            }
+            places.push(start..text.len());
+        }
+        let text = Bytes::from(text.into_bytes().into_boxed_slice());
+        let value = |place: Range<usize>| HeaderValue::from_maybe_shared(text.slice(place)).ok();
+        let values = places.into_iter().map(|place| if place.is_empty() { None } else { value(place) }).collect();
+        Headers { names: Arc::clone(&self.names), values }
     }
+}
 
+impl Settings {
     fn value(&self, claim: Claim, claims: &Claims) -> Option<String> {
         let profile = &claims.profile;
         let text = |text: &Option<String>| text.as_deref().map(|text| utf8_percent_encode(text, TEXT).to_string());
@@ -164,8 +207,8 @@ mod tests {
 
     fn told(unverified_email: bool, claim: Claim, profile: Profile) -> Option<String> {
         let settings = Settings { headers: vec![(HeaderName::from_static("x"), claim)], unverified_email };
-        let headers = settings.headers_for(&claims(profile));
-        headers.first().map(|(_, value)| value.to_str().unwrap().to_owned())
+        let headers = Writer::new(settings).headers_for(&claims(profile));
+        headers.iter().next().map(|(_, value)| value.to_str().unwrap().to_owned())
     }
 
     #[test]

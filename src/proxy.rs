@@ -163,13 +163,13 @@ impl Gateway {
                     );
                 }
                 self.metrics.headers_dropped.inc_by(clean.dropped as u64);
-                ctx.request_id = clean.request_id.as_str().into();
+                ctx.request_id = Arc::clone(&clean.request_id);
                 ctx.clean = Some(clean);
                 Ok(())
             }
             Err(refusal) => {
                 self.metrics.refused.count(refusal.reason);
-                ctx.request_id = hygiene::request_id(&self.hygiene, peer, session.req_header()).into();
+                ctx.request_id = hygiene::request_id(&self.hygiene, peer, session.req_header());
                 let mut answer = Answer::from(refusal);
                 if answer.status == StatusCode::METHOD_NOT_ALLOWED
                     && let Ok(allow) = HeaderValue::try_from(hygiene::method::allow(&self.hygiene))
@@ -193,7 +193,10 @@ impl Gateway {
             return Ok(None);
         }
         let (outcome, found) = match self.authenticator.authenticate(headers) {
-            Outcome::Authenticated(principal) => ("authenticated", Ok(Some(principal))),
+            Outcome::Authenticated(principal) => {
+                self.metrics.authenticated.inc();
+                return Ok(Some(principal));
+            }
             Outcome::Anonymous if route.auth == Auth::Optional => ("anonymous", Ok(None)),
             Outcome::Anonymous => ("anonymous", Err(Rejection::NoCredentials.into())),
             Outcome::Rejected(rejection) => (rejection.reason(), Err(rejection.into())),
@@ -209,11 +212,12 @@ impl Gateway {
         body::announced(&session.req_header().headers, self.max_body)?;
         let mut extensions = Extensions::new();
         let source = ctx.clean.as_ref().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |clean| clean.source);
+        let subject = Arc::clone(ctx.own_subject.insert(Arc::default()));
         extensions.insert(Caller {
             source,
             request_id: Arc::clone(&ctx.request_id),
             metrics: Arc::clone(&self.metrics),
-            subject: Arc::clone(&ctx.own_subject),
+            subject,
             user_agent: user_agent(&session.req_header().headers),
         });
         let decorate = |head: &mut ResponseHeader| self.decorate(head, ctx, false);
@@ -259,7 +263,7 @@ impl Gateway {
 
 fn authorise(route: &Route, principal: Option<&Principal>) -> Result<(), Answer> {
     match principal {
-        Some(principal) if !route.require.allows(&principal.claims) => Err(Answer::forbidden()),
+        Some(principal) if !route.require.allows(principal) => Err(Answer::forbidden()),
         None if route.require != route::Require::default() => Err(Rejection::NoCredentials.into()),
         _ => Ok(()),
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method};
 
-use crate::token::Claims;
+use crate::authn::Principal;
 pub use check::{beneath, shadowed};
 pub use table::{NoRoute, Routes};
 
@@ -117,10 +117,11 @@ pub struct Require {
 
 impl Require {
     /// Whether the caller has all that is asked.
-    pub fn allows(&self, claims: &Claims) -> bool {
-        (!self.staff || claims.profile.staff)
-            && (self.groups.is_empty() || self.groups.iter().any(|group| claims.profile.groups.contains(group)))
-            && self.scopes.iter().all(|scope| claims.scope.contains(scope))
+    pub fn allows(&self, principal: &Principal) -> bool {
+        (!self.staff || principal.staff)
+            && (self.groups.is_empty()
+                || principal.groups.iter().any(|group| self.groups.iter().any(|own| **own == **group)))
+            && self.scopes.iter().all(|scope| principal.scope.contains(scope))
     }
 }
 
@@ -149,8 +150,9 @@ mod tests {
     use super::*;
     use crate::{
         clock::Timestamp,
+        identity,
         model::{AccountId, Epoch, Scope, SessionId},
-        token::Profile,
+        token::{Claims, Profile},
     };
 
     pub(super) fn route(path: &str) -> Route {
@@ -203,16 +205,19 @@ mod tests {
             scope: Scope::parse("read write").unwrap(),
             profile: Profile { groups: vec!["a".into(), "b".into()], ..Profile::default() },
         };
+        let identity = identity::Settings { headers: Vec::new(), unverified_email: false };
+        let headers = identity::Writer::new(identity).headers_for(&claims);
+        let caller = Principal::new(claims, "", headers, 0);
         let require = |staff, groups: &[&str], scopes: &[&str]| Require {
             staff,
             groups: groups.iter().map(ToString::to_string).collect(),
             scopes: scopes.iter().map(ToString::to_string).collect(),
         };
-        assert!(Require::default().allows(&claims));
-        assert!(require(false, &["x", "b"], &["write", "read"]).allows(&claims));
-        assert!(!require(false, &["x"], &[]).allows(&claims));
-        assert!(!require(false, &["A"], &[]).allows(&claims), "names are compared exactly");
-        assert!(!require(false, &[], &["read", "admin"]).allows(&claims));
-        assert!(!require(true, &["a"], &["read"]).allows(&claims));
+        assert!(Require::default().allows(&caller));
+        assert!(require(false, &["x", "b"], &["write", "read"]).allows(&caller));
+        assert!(!require(false, &["x"], &[]).allows(&caller));
+        assert!(!require(false, &["A"], &[]).allows(&caller), "names are compared exactly");
+        assert!(!require(false, &[], &["read", "admin"]).allows(&caller));
+        assert!(!require(true, &["a"], &["read"]).allows(&caller));
     }
 }

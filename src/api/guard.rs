@@ -90,8 +90,8 @@ async fn user(api: &Api, headers: &HeaderMap) -> Result<Option<User>, Error> {
         Outcome::Unavailable(stale) => return Err(stale.into()),
         Outcome::Authenticated(principal) => principal,
     };
-    match api.store.active_session(principal.claims.session).await? {
-        Some((session, account)) if session.account == principal.claims.subject => {
+    match api.store.active_session(principal.session).await? {
+        Some((session, account)) if session.account == principal.subject => {
             Ok(Some(User { account: Arc::new(account), principal }))
         }
         _ => Err(Error::Unauthorized(Rejection::Revoked)),

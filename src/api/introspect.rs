@@ -82,21 +82,20 @@ struct Answer {
 }
 
 impl Answer {
-    fn access_token(principal: &Principal, account: &Account) -> Self {
-        let claims = &principal.claims;
+    fn access_token(principal: &Principal, account: &Account, rules: &crate::token::Settings) -> Self {
         Self {
             active: true,
-            scope: Some(claims.scope.to_string()),
-            client_id: Some(claims.client.to_string()),
+            scope: Some(principal.scope.to_string()),
+            client_id: Some(principal.client.to_string()),
             username: Some(account.username.clone()),
             token_type: Some("Bearer"),
-            exp: Some(claims.expires_at.seconds()),
-            iat: Some(claims.issued_at.seconds()),
-            sub: Some(claims.subject.to_string()),
-            aud: Some(claims.audience.clone()),
-            iss: Some(claims.issuer.clone()),
-            jti: Some(claims.id.clone()),
-            sid: Some(claims.session.to_string()),
+            exp: Some(principal.expires_at.seconds()),
+            iat: Some(principal.issued_at.seconds()),
+            sub: Some(principal.subject.to_string()),
+            aud: Some(rules.audience.clone()),
+            iss: Some(principal.former_issuer.as_deref().unwrap_or(&rules.issuer).to_owned()),
+            jti: Some(principal.token_id.to_string()),
+            sid: Some(principal.session.to_string()),
         }
     }
 
@@ -145,9 +144,9 @@ async fn introspect(
     let token = parameter(&mut fields, "token")?
         .ok_or_else(|| oauth::Error::InvalidRequest(Some("Missing token parameter.".into())))?;
 
-    if let Ok(principal) = api.authenticator.judge(token.expose()).map_err(oauth::Error::from)? {
-        let found = api.store.active_session(principal.claims.session).await.map_err(oauth::Error::from)?;
-        let answer = found.map(|(_, account)| Answer::access_token(&principal, &account));
+    if let Ok(principal) = api.authenticator.judge(token.expose().as_bytes()).map_err(oauth::Error::from)? {
+        let found = api.store.active_session(principal.session).await.map_err(oauth::Error::from)?;
+        let answer = found.map(|(_, account)| Answer::access_token(&principal, &account, api.authenticator.rules()));
         return Ok(Json(answer.unwrap_or_default()).into_response());
     }
     let found = api.oauth.refreshable(&token, &client, api.clock.now()).await.map_err(oauth::Error::from)?;

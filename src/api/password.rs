@@ -79,7 +79,7 @@ async fn change(State(api): State<Arc<Api>>, user: User, caller: Caller, body: B
     };
     form.finish()?;
 
-    let session = user.principal.claims.session;
+    let session = user.principal.session;
     let failed = |error: &Error| {
         if matches!(error, Error::Fields(_) | Error::Denied(..)) {
             caller.password_change_failed(user.account.id, session);

@@ -71,13 +71,12 @@ async fn revoke(
     if api.oauth.revoke_refresh_token(&token, &client, &caller).await? {
         return Ok(StatusCode::OK);
     }
-    if let Ok(principal) = api.authenticator.judge(token.expose()).map_err(oauth::Error::from)? {
-        let claims = &principal.claims;
-        if claims.client != client.id {
+    if let Ok(principal) = api.authenticator.judge(token.expose().as_bytes()).map_err(oauth::Error::from)? {
+        if principal.client != client.id {
             return Err(oauth::Error::InvalidGrant(None).into());
         }
-        let session = Sessions::One(claims.session);
-        api.oauth.end_sessions(claims.subject, session, &caller).await.map_err(oauth::Error::from)?;
+        let session = Sessions::One(principal.session);
+        api.oauth.end_sessions(principal.subject, session, &caller).await.map_err(oauth::Error::from)?;
     }
     Ok(StatusCode::OK)
 }

@@ -67,10 +67,10 @@ async fn revoke(State(api): State<Arc<Api>>, user: User, caller: Caller, body: B
     let secret = rest.optional("client_secret").map_err(|text| Error::field("client_secret", text))?;
     let credentials = Credentials { basic: Basic::Absent, id: Some(id.expose().to_owned()), secret };
     let client = api.oauth.authenticate(&credentials, &caller).await?;
-    let claims = &user.principal.claims;
-    if client.id != claims.client {
+    let principal = &user.principal;
+    if client.id != principal.client {
         return Err(Error::bad_request("The token was issued to another application."));
     }
-    let ended = api.oauth.end_sessions(user.account.id, Sessions::One(claims.session), &caller).await?;
+    let ended = api.oauth.end_sessions(user.account.id, Sessions::One(principal.session), &caller).await?;
     if ended.is_empty() { Err(Error::Unauthorized(Rejection::Revoked)) } else { Ok(StatusCode::NO_CONTENT) }
 }

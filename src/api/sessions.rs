@@ -86,7 +86,7 @@ struct Shown<'a> {
 )]
 async fn list(State(api): State<Arc<Api>>, user: User) -> Result<Response, Error> {
     let now = api.clock.now();
-    let own = user.principal.claims.session;
+    let own = user.principal.session;
     let sessions = api.store.sessions_of(user.account.id, LISTED).await?;
     // One past its limits lives as long as its last access token.
     let living = |session: &&Session| !session.has_expired(&api.oauth.sessions, now) || session.access_expires_at > now;

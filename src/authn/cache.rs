@@ -1,16 +1,16 @@
-//! The verified-token cache: principals by the SHA-256 of their whole token.
+//! The verified-token cache: principals by the BLAKE3 hash of their whole token.
 //!
 //! All 32 bytes of the hash are compared. A shorter key would one day answer one person's token with another
-//! person's identity.
+//! person's identity. BLAKE3 and not SHA-256, which costs three times as much on processors without instructions for
+//! it.
 
 use std::sync::Arc;
 
 use quick_cache::{Weighter, sync};
 
 use super::Principal;
-use crate::token;
 
-/// SHA-256 of a token.
+/// The hash of a token.
 pub(super) type Key = [u8; 32];
 
 /// Bytes of an entry in the cache's own books, beside key and principal.
@@ -26,7 +26,7 @@ struct ByBytes;
 
 impl Weighter<Key, Arc<Principal>> for ByBytes {
     fn weight(&self, _: &Key, principal: &Arc<Principal>) -> u64 {
-        size_of::<Key>() as u64 + OVERHEAD + principal.bytes
+        size_of::<Key>() as u64 + OVERHEAD + principal.bytes() as u64
     }
 }
 
@@ -38,8 +38,8 @@ impl Cache {
     }
 
     /// The key of a token.
-    pub(super) fn key(token: &str) -> Key {
-        token::sha256(token.as_bytes())
+    pub(super) fn key(token: &[u8]) -> Key {
+        *blake3::hash(token).as_bytes()
     }
 
     pub(super) fn get(&self, key: &Key) -> Option<Arc<Principal>> {

@@ -1,17 +1,21 @@
 //! Names by which a request is found again: `X-Request-Id`, and the trace context of W3C.
 
+use std::sync::Arc;
+
+use bytes::BytesMut;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use pingora::http::RequestHeader;
 use uuid::Uuid;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACE_PARENT_BYTES: usize = 55;
 const TRACE_STATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// The names of one request.
 #[derive(Debug)]
 pub(super) struct Trace {
-    pub(super) request_id: String,
+    pub(super) request_id: Arc<str>,
     pub(super) parent: HeaderValue,
     /// The client's trace goes on, its `tracestate` with it.
     continued: bool,
@@ -21,12 +25,14 @@ pub(super) struct Trace {
 /// new request id, so that one is found by the other.
 pub(super) fn read(trusted: bool, headers: &HeaderMap) -> Trace {
     let own = Uuid::now_v7();
+    let mut text = Uuid::encode_buffer();
     let request_id = trusted
         .then(|| only(headers, &REQUEST_ID))
         .flatten()
         .and_then(|value| value.to_str().ok())
         .filter(|id| is_request_id(id))
-        .map_or_else(|| own.simple().to_string(), str::to_owned);
+        .unwrap_or_else(|| own.simple().encode_lower(&mut text))
+        .into();
     match only(headers, &TRACE_PARENT).filter(|value| is_traceparent(value.as_bytes())) {
         Some(parent) => Trace { request_id, parent: parent.clone(), continued: true },
         None => Trace { request_id, parent: new_traceparent(own), continued: false },
@@ -67,10 +73,17 @@ fn is_traceparent(value: &[u8]) -> bool {
 /// A trace of our own. It says "sampled", though we record no spans: samplers of upstreams follow their parent by
 /// default, and "not sampled" would switch them off.
 fn new_traceparent(trace: Uuid) -> HeaderValue {
-    let (_, parent) = Uuid::now_v7().as_u64_pair();
+    let mut digits = Uuid::encode_buffer();
+    let mut text = BytesMut::with_capacity(TRACE_PARENT_BYTES);
+    text.extend_from_slice(b"00-");
+    text.extend_from_slice(trace.simple().encode_lower(&mut digits).as_bytes());
+    text.extend_from_slice(b"-");
+    // The random half.
+    let parent = Uuid::now_v7().simple().encode_lower(&mut digits).as_bytes().get(16..);
+    text.extend_from_slice(parent.unwrap_or_default());
+    text.extend_from_slice(b"-01");
     // Hex digits and hyphens are always a value.
-    HeaderValue::try_from(format!("00-{}-{parent:016x}-01", trace.simple()))
-        .unwrap_or_else(|_| HeaderValue::from_static(""))
+    HeaderValue::from_maybe_shared(text.freeze()).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
 #[cfg(test)]
@@ -94,7 +107,7 @@ mod tests {
         let id = |peer: &str, id: &str| {
             cleaned_from(&settings(), peer, with(&format!("X-Request-Id: {id}\r\n"))).0.request_id
         };
-        assert_eq!(id("10.0.0.1", "a.B_c-1"), "a.B_c-1");
+        assert_eq!(&*id("10.0.0.1", "a.B_c-1"), "a.B_c-1");
         for (peer, sent) in [
             ("203.0.113.9", "mine"),
             ("10.0.0.1", ""),
@@ -112,8 +125,8 @@ mod tests {
     #[test]
     fn a_refused_request_answers_under_the_name_its_trusted_peer_gave_it() {
         let (_, request) = with("X-Request-Id: theirs\r\nAuthorization: a\r\nAuthorization: b\r\n");
-        assert_eq!(request_id(&settings(), "10.0.0.1".parse().unwrap(), &request), "theirs");
-        assert_ne!(request_id(&settings(), "203.0.113.9".parse().unwrap(), &request), "theirs");
+        assert_eq!(&*request_id(&settings(), "10.0.0.1".parse().unwrap(), &request), "theirs");
+        assert_ne!(&*request_id(&settings(), "203.0.113.9".parse().unwrap(), &request), "theirs");
     }
 
     #[test]
@@ -143,7 +156,7 @@ mod tests {
             let (clean, request) =
                 cleaned_from(&settings(), "203.0.113.9", with(&format!("{lines}tracestate: a=1\r\n")));
             assert!(is_traceparent(clean.traceparent.as_bytes()), "{:?}", clean.traceparent);
-            assert_eq!(&clean.traceparent.to_str().unwrap()[3..35], clean.request_id, "one is found by the other");
+            assert_eq!(&clean.traceparent.to_str().unwrap()[3..35], &*clean.request_id, "one is found by the other");
             assert!(!request.headers.contains_key(TRACE_STATE), "{lines}");
         }
     }

@@ -153,6 +153,17 @@ impl<A: HttpServerApp + Send + Sync + 'static> Connection<A> {
         }
     }
 
+    /// Waits for the first bytes of a request. The app would wait for them too, but with all that it needs to answer
+    /// it at hand: three times the memory, for a connection that may be idle for minutes.
+    async fn await_request(&self, session: &mut ServerSession) {
+        if let ServerSession::H1(session) = session {
+            self.progress.set_awaited(true);
+            // It hands out nothing; what has gone wrong, the app will find out itself.
+            let _ = session.idle().await;
+            self.progress.set_awaited(false);
+        }
+    }
+
     /// Resolves when the drain has no more use for the connection.
     async fn drained(&self, http2: bool) {
         self.shared.until(|phase| phase != Phase::Open).await;
@@ -216,6 +227,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> HttpServerApp for Connection<A> {
             session.set_connection_user_context(Some(Box::new(self.progress.expect_head())));
             // Without it, a request sent ahead of an answer is lost, and may take with it the one before.
             session.set_pipelining_enabled(true);
+            self.await_request(&mut session).await;
             return self.shared.app.process_new_http(session, shutdown).await;
         }
         // A stream runs in a task of its own, which would outlive the drain.

@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use memchr::{memchr, memchr_iter};
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::Limits;
@@ -48,6 +49,7 @@ pub(super) struct Progress {
     stage: AtomicU8,
     stalled: AtomicBool,
     unread: AtomicBool,
+    awaited: AtomicBool,
     /// Counts the waits begun.
     wait: AtomicU32,
 }
@@ -58,6 +60,7 @@ impl Progress {
             stage: AtomicU8::new(Stage::Opening as u8),
             stalled: AtomicBool::new(false),
             unread: AtomicBool::new(false),
+            awaited: AtomicBool::new(false),
             wait: AtomicU32::new(0),
         }
     }
@@ -89,6 +92,15 @@ impl Progress {
     /// Whether the app has no request to answer: what is written now is not its answer.
     pub(super) fn is_unread(&self) -> bool {
         self.unread.load(Relaxed)
+    }
+
+    /// Whether reads are to take in what comes and to hand out nothing of it yet.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.awaited.load(Relaxed)
+    }
+
+    pub(super) fn set_awaited(&self, awaited: bool) {
+        self.awaited.store(awaited, Relaxed);
     }
 
     /// Whether nothing of a request has come.
@@ -250,16 +262,16 @@ impl HeadEnd {
     }
 
     fn whole(&mut self, head: &[u8]) -> Fed {
-        let mut lines = head.split(|byte| *byte == b'\n');
-        let words = lines.next().unwrap_or_default().split(|byte| *byte == b' ').count();
-        self.spaces = words.saturating_sub(1);
+        let request_line = memchr(b'\n', head).and_then(|end| head.get(..end)).unwrap_or_default();
+        self.spaces = memchr_iter(b' ', request_line).count();
         let mut empty = 0_usize;
-        for line in lines {
+        let mut start = 0;
+        for end in memchr_iter(b'\n', head) {
             self.lines += 1;
-            empty += usize::from(matches!(line, [] | [b'\r']));
+            empty += usize::from(matches!(head.get(start..end), Some([] | [b'\r'])));
+            start = end + 1;
         }
-        // The end of the head, and what `split` finds behind the last line.
-        self.more = empty > 2;
+        self.more = empty > 1;
         if self.is_no_request_line() { Fed::Malformed } else { Fed::Complete }
     }
 

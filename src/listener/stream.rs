@@ -2,6 +2,7 @@
 
 use std::{
     array, fmt, io, iter,
+    mem::{self, MaybeUninit},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker, ready},
@@ -25,6 +26,9 @@ use super::{
 /// answers of our own fit; larger ones go out together with what is held back, uncopied.
 const HELD_BACK: usize = 4096;
 
+/// What is read of a request while it is awaited: as much as pingora then reads of a head.
+const READ_AHEAD: usize = 4096;
+
 /// Over a plain or a TLS socket. Reads are not buffered: pingora reads heads by 4 KiB and bodies by 64 KiB.
 ///
 /// A request that cannot be read is answered here. Pingora answers it before the app hears of it, with an empty 400
@@ -37,6 +41,8 @@ pub(super) struct HttpStream<S: IO> {
     head: HeadEnd,
     /// More than the head of the present request has been read: perhaps the beginning of the next.
     beyond: bool,
+    /// Read while a request was awaited, and not handed out yet; no memory while empty.
+    ahead: Vec<u8>,
     /// The answer to a request that cannot be read has been given.
     refused: bool,
     /// Written by the session and not yet to `io`; no memory while empty.
@@ -49,7 +55,7 @@ impl<S: IO> HttpStream<S> {
     pub(super) fn new(io: S, progress: Arc<Progress>, refuse: Refuse) -> Self {
         let http2 = matches!(io.selected_alpn_proto(), Some(ALPN::H2));
         let head = if http2 { HeadEnd::of_preface() } else { HeadEnd::of_request() };
-        Self { io, progress, refuse, head, beyond: false, refused: false, held: Vec::new(), gone: 0 }
+        Self { io, progress, refuse, head, beyond: false, ahead: Vec::new(), refused: false, held: Vec::new(), gone: 0 }
     }
 
     /// Takes note of what has come; what comes with a head that cannot be read is not to be passed on.
@@ -77,9 +83,31 @@ impl<S: IO> HttpStream<S> {
         }
     }
 
+    /// Waits until there is something to read, as far as it is not known that there is.
+    fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.beyond || !self.ahead.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        let mut space = [MaybeUninit::uninit(); READ_AHEAD];
+        let mut read = ReadBuf::uninit(&mut space);
+        ready!(Pin::new(&mut self.io).poll_read(cx, &mut read))?;
+        self.ahead = read.filled().to_vec();
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads what was read ahead, or else what comes.
+    fn poll_next(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.ahead.is_empty() {
+            return Pin::new(&mut self.io).poll_read(cx, buf);
+        }
+        let left = self.ahead.split_off(buf.remaining().min(self.ahead.len()));
+        buf.put_slice(&mem::replace(&mut self.ahead, left));
+        Poll::Ready(Ok(()))
+    }
+
     /// Answers, once, a request that the app will never hear of.
     fn refuse(&mut self) {
-        if !std::mem::replace(&mut self.refused, true) {
+        if !mem::replace(&mut self.refused, true) {
             let refusal = if self.head.is_too_large() { &TOO_LARGE } else { &MALFORMED };
             self.held.extend((self.refuse)(refusal));
         }
@@ -127,8 +155,11 @@ impl<S: IO> AsyncRead for HttpStream<S> {
         if self.refused {
             return Poll::Ready(Ok(()));
         }
+        if self.progress.is_awaited() {
+            return self.poll_ahead(cx);
+        }
         let before = buf.filled().len();
-        ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
+        ready!(self.poll_next(cx, buf))?;
         match buf.filled().get(before..) {
             Some(bytes) if !bytes.is_empty() => self.see(bytes),
             _ => {}
@@ -284,6 +315,40 @@ mod tests {
         stream.write_all(&[b'b'; HELD_BACK]).await.unwrap();
         let length = far.read(&mut out).await.unwrap();
         assert_eq!(&out[..length.min(8)], b"headbbbb");
+    }
+
+    #[tokio::test]
+    async fn what_is_read_while_a_request_is_awaited_is_handed_out_afterwards() {
+        let (near, mut far) = duplex(1 << 16);
+        let progress = Arc::new(Progress::new());
+        let mut stream = HttpStream::new(near, Arc::clone(&progress), Arc::new(|_| Vec::new()));
+        progress.set_awaited(true);
+        assert!(nothing_to_read(&mut stream), "nothing has come");
+        far.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+        assert_eq!(stream.read(&mut [0]).await.unwrap(), 0, "it has, and nothing of it is handed out");
+        assert_eq!(progress.stage(), Stage::Opening, "nor counted");
+
+        progress.set_awaited(false);
+        let mut out = Vec::new();
+        while out.len() < 18 {
+            let mut piece = [0; 7];
+            let length = stream.read(&mut piece).await.unwrap();
+            out.extend_from_slice(&piece[..length]);
+        }
+        assert_eq!(out, b"GET / HTTP/1.1\r\n\r\n");
+        assert_eq!(stream.ahead.capacity(), 0, "an idle connection holds no memory");
+        assert_eq!(progress.stage(), Stage::Exchange);
+    }
+
+    #[tokio::test]
+    async fn what_has_come_with_the_request_before_is_not_awaited() {
+        let (near, mut far) = duplex(1 << 16);
+        let progress = Arc::new(Progress::new());
+        let mut stream = HttpStream::new(near, Arc::clone(&progress), Arc::new(|_| Vec::new()));
+        far.write_all(b"GET / HTTP/1.1\r\n\r\nGET /2 HTTP/1.1\r\n\r\n").await.unwrap();
+        let _ = stream.read(&mut [0; 64]).await.unwrap();
+        progress.set_awaited(true);
+        assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
     }
 
     #[tokio::test]

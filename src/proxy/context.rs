@@ -39,7 +39,7 @@ pub struct RequestContext {
     /// What is to be compared, on a route that observes.
     pub observed: Option<Observed>,
     /// The caller of one of our own endpoints, which judge for themselves.
-    pub own_subject: Arc<OnceLock<AccountId>>,
+    pub own_subject: Option<Arc<OnceLock<AccountId>>>,
     /// The `Host` of the upstream's own, when it wants one.
     pub upstream_host: Option<HeaderValue>,
     /// Servers this request was sent to, or could not be.
@@ -62,14 +62,14 @@ impl RequestContext {
         Self {
             started: Instant::now(),
             in_flight,
-            request_id: Arc::from(""),
+            request_id: Arc::default(),
             clean: None,
             origin: None,
             metrics: None,
             route: None,
             principal: None,
             observed: None,
-            own_subject: Arc::default(),
+            own_subject: None,
             upstream_host: None,
             tried: Vec::new(),
             retries: 0,

@@ -200,7 +200,10 @@ impl ProxyHttp for Gateway {
             upstream: ctx.route.as_deref().map(|route| self.upstreams.name(route.upstream)),
             status: status.as_ref().map_or(0, StatusCode::as_u16),
             duration: took,
-            sub: ctx.principal.as_deref().map(|principal| principal.claims.subject).or(ctx.own_subject.get().copied()),
+            sub: match &ctx.principal {
+                Some(principal) => Some(principal.subject),
+                None => ctx.own_subject.as_ref().and_then(|subject| subject.get().copied()),
+            },
             source: ctx.clean.as_ref().map_or_else(|| peer_of(session), |clean| clean.source),
             bytes: session.body_bytes_sent() as u64,
             reason: ctx.reason,

@@ -2,25 +2,31 @@
 
 use std::{cell::Cell, io::Write, net::IpAddr, sync::OnceLock, time::Duration};
 
-use serde::Serialize;
-use tracing_subscriber::fmt::{
-    format::Writer,
-    time::{FormatTime, SystemTime},
-};
-
 use super::{ACCESS, output::Output};
-use crate::model::AccountId;
+use crate::{
+    clock::{Clock, Timestamp},
+    model::AccountId,
+};
 
 /// Where lines as JSON go, if they do; otherwise a request is an event like others.
 static LINES: OnceLock<Output> = OnceLock::new();
 
 thread_local! {
-    /// The last line, whose memory the next one takes.
-    static LINE: Cell<(Vec<u8>, String)> = Cell::default();
+    static PEN: Cell<Pen> = Cell::default();
+}
+
+/// What a thread writes lines with: what the next one may need again is kept.
+#[derive(Default)]
+struct Pen {
+    line: Vec<u8>,
+    /// Since the epoch.
+    second: i64,
+    /// The same as in `2026-11-26T14:02:51`.
+    written_second: String,
 }
 
 /// One request, answered. There is no place in it for a query string, a token, a cookie or an email.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug)]
 pub struct Access<'a> {
     /// The `X-Request-Id` that client and upstream saw.
     pub request_id: &'a str,
@@ -29,36 +35,30 @@ pub struct Access<'a> {
     /// The canonical path, without the query.
     pub path: &'a str,
     /// Name of the route or of our own endpoint; `None` when the request never got that far.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub route: Option<&'a str>,
     /// Name of the upstream that was asked.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream: Option<&'a str>,
     /// The status sent; 0 when the client was gone before one could be.
     pub status: u16,
     /// From the request's head to the end of its answer.
-    #[serde(rename = "duration_ms", serialize_with = "as_milliseconds")]
     pub duration: Duration,
     /// The account that called, when one was verified.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub sub: Option<AccountId>,
     /// Who sent it: the peer, or the hop before trusted proxies.
     pub source: IpAddr,
     /// Bytes of the answer's body sent.
     pub bytes: u64,
     /// Why we, and not an upstream, decided on the answer: a fixed short word.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'static str>,
 }
 
 /// Writes the line of a request.
 pub fn access(access: &Access<'_>) {
     if let Some(lines) = LINES.get() {
-        let (mut line, mut time) = LINE.take();
-        line.clear();
-        write_json(access, &mut line, &mut time);
-        lines.push(&line);
-        LINE.set((line, time));
+        let mut pen = PEN.take();
+        pen.write(access, Clock::system().now());
+        lines.push(&pen.line);
+        PEN.set(pen);
         return;
     }
     tracing::info!(
@@ -83,21 +83,42 @@ pub(super) fn write_to(output: Output) {
     let _ = LINES.set(output);
 }
 
-/// As [`access`] is written as an event, with `time` to work in.
-fn write_json(access: &Access<'_>, line: &mut Vec<u8>, time: &mut String) {
-    time.clear();
-    // Neither fails: all of it is in memory.
-    let _ = SystemTime.format_time(&mut Writer::new(time));
-    let _ = write!(line, r#"{{"timestamp":"{time}","level":"INFO","target":"{ACCESS}","#);
-    let fields = line.len();
-    let _ = serde_json::to_writer(&mut *line, access);
-    // The fields are an object of their own; its brace was opened before.
-    line.remove(fields);
-    line.push(b'\n');
-}
-
-fn as_milliseconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64(milliseconds(*duration))
+impl Pen {
+    /// As [`access`] is written as an event. Nothing here fails: all of it is in memory.
+    fn write(&mut self, access: &Access<'_>, now: Timestamp) {
+        if self.second != now.seconds() || self.written_second.is_empty() {
+            self.second = now.seconds();
+            self.written_second = now.to_rfc3339();
+            // The zone, which stands behind the fraction.
+            self.written_second.pop();
+        }
+        let line = &mut self.line;
+        line.clear();
+        let (second, millis) = (&self.written_second, now.millis().rem_euclid(1000));
+        let _ = write!(line, r#"{{"timestamp":"{second}.{millis:03}Z","level":"INFO","target":"{ACCESS}""#);
+        let mut text = |name: &str, value: Option<&str>| {
+            if let Some(value) = value {
+                line.extend_from_slice(name.as_bytes());
+                let _ = serde_json::to_writer(&mut *line, value);
+            }
+        };
+        text(r#","request_id":"#, Some(access.request_id));
+        text(r#","method":"#, Some(access.method));
+        text(r#","path":"#, Some(access.path));
+        text(r#","route":"#, access.route);
+        text(r#","upstream":"#, access.upstream);
+        text(r#","reason":"#, access.reason);
+        if let Some(sub) = access.sub {
+            let _ = write!(line, r#","sub":"{sub}""#);
+        }
+        let Access { status, source, bytes, duration, .. } = access;
+        let (millis, micros) = (duration.as_millis(), duration.subsec_micros() % 1000);
+        let _ = write!(
+            line,
+            r#","source":"{source}","status":{status},"bytes":{bytes},"duration_ms":{millis}.{micros:03}}}"#
+        );
+        line.push(b'\n');
+    }
 }
 
 /// Milliseconds, exact to the microsecond.
@@ -115,17 +136,33 @@ mod tests {
     fn a_line_written_by_hand_is_the_line_of_the_event() {
         let bare = Access { route: None, sub: None, reason: None, path: "/a\"\\\u{1f}é", ..request() };
         let upstream = Access { upstream: Some("app"), duration: Duration::from_nanos(1), ..request() };
-        for request in [request(), bare, upstream] {
-            let mut line = Vec::new();
-            write_json(&request, &mut line, &mut "old".to_owned());
+        let long = Access { duration: Duration::from_millis(61_007), ..request() };
+        let mut pen = Pen::default();
+        for request in [request(), bare, upstream, long] {
+            pen.write(&request, Clock::system().now());
             let parse = |line: &[u8]| {
                 let mut line: serde_json::Value = serde_json::from_slice(line).unwrap();
                 let time = line["timestamp"].take();
                 assert!(time.as_str().unwrap().ends_with('Z'));
                 line
             };
-            assert_eq!(parse(&line), parse(logged_as_json(|| access(&request)).as_bytes()));
-            assert_eq!(std::str::from_utf8(&line).unwrap().lines().count(), 1);
+            assert_eq!(parse(&pen.line), parse(logged_as_json(|| access(&request)).as_bytes()));
+            assert_eq!(std::str::from_utf8(&pen.line).unwrap().lines().count(), 1);
+        }
+    }
+
+    #[test]
+    fn each_line_has_the_time_of_its_request() {
+        let mut pen = Pen::default();
+        for (millis, written) in [
+            (1_790_000_000_999, "2026-09-21T14:13:20.999Z"),
+            (1_790_000_001_007, "2026-09-21T14:13:21.007Z"),
+            (1_790_000_001_500, "2026-09-21T14:13:21.500Z"),
+            (0, "1970-01-01T00:00:00.000Z"),
+        ] {
+            pen.write(&request(), Timestamp::from_millis(millis));
+            let line: serde_json::Value = serde_json::from_slice(&pen.line).unwrap();
+            assert_eq!(line["timestamp"], written);
         }
     }
 }

@@ -34,6 +34,8 @@ pub struct Metrics {
     /// Callers by what was found of them: `authenticated`, `anonymous`, why a bearer does not hold, or `unavailable`
     /// when only the store could have told, or the change log.
     pub authn: Counts,
+    /// `authenticated` of `authn`.
+    pub authenticated: IntCounter,
     /// Requests refused before any decision, by reason.
     pub refused: Counts,
     /// Requests of routes that observe, by what we would have done and what the upstream did.
@@ -69,6 +71,7 @@ impl Metrics {
             &["version"],
         ));
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let authn = make.counts("passgate_authn_total", "Callers, by what was found of them", "outcome");
         let cache = make.counters("passgate_token_cache_total", "Look-ups in the verified-token cache", &["result"]);
         Self {
             requests: make.counters(
@@ -88,7 +91,8 @@ impl Metrics {
                 "Requests refused for being too many, by what they were and by the limit of the configuration",
                 &["what", "limit"],
             ),
-            authn: make.counts("passgate_authn_total", "Callers, by what was found of them", "outcome"),
+            authenticated: authn.of("authenticated"),
+            authn,
             refused: make.counts("passgate_refused_total", "Requests refused before any decision", "reason"),
             observed: Comparisons(make.counters(
                 "passgate_observed_total",
@@ -165,7 +169,12 @@ pub struct Counts(IntCounterVec);
 impl Counts {
     /// One more of this kind.
     pub fn count(&self, kind: &'static str) {
-        self.0.with_label_values(&[kind]).inc();
+        self.of(kind).inc();
+    }
+
+    /// The counter of this kind, for where it is counted with every request.
+    fn of(&self, kind: &'static str) -> IntCounter {
+        self.0.with_label_values(&[kind])
     }
 }
 
