@@ -1,9 +1,12 @@
-//! The upstreams under `examples/`: each is started as its README says, behind the real gateway with the configuration
-//! beside it. What Python and node need comes from `make test`.
+//! What stands under `examples/`. Each app is started as its README says, behind the real gateway with the configuration
+//! beside it; what Python and node need comes from `make test`. What runs a gateway elsewhere is held against what the
+//! gateway does.
 
+mod deployment;
 mod django;
 mod express;
 mod fastapi;
+mod yaml;
 
 use std::{
     fs,
