@@ -26,8 +26,8 @@ README.md goes on from here.
 endef
 export TRY
 
-# A Django for tests/it/django.rs, made anew when its requirements change.
-DJANGO := $(or $(CARGO_TARGET_DIR),target)/django
+# What tests/it/django.rs and tests/it/examples/ run, each made anew when its requirements change.
+TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 # Installs packages of Debian's, or says which are missing.
 define INSTALL
@@ -39,7 +39,7 @@ set -x; $$sudo apt-get update -q && $$sudo apt-get install -q -y --no-install-re
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: run test check fmt lint docs bench audit clean help tools test-tools bench-tools django
+.PHONY: run test check fmt lint docs bench audit clean help tools test-tools bench-tools django fastapi express
 
 run: tools ## build and start the quick start (CONFIG=FILE for another configuration)
 # The development profile: it is there in half the time of the release build, shares its work with
@@ -50,13 +50,16 @@ ifeq ($(CONFIG),config/quickstart.yaml)
 endif
 	@exec $(CARGO) run $(LOCKED) --quiet -- serve --config $(CONFIG)
 
-test: test-tools django ## run every test
+test: test-tools django fastapi express ## run every test
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
-	  run='$(CARGO) nextest run $(LOCKED)'; ignored='--run-ignored only django::'; \
+	  run='$(CARGO) nextest run $(LOCKED)'; ignored='--run-ignored only'; \
 	else \
-	  run='$(CARGO) test $(LOCKED) --lib --bins --tests'; ignored='--test it -- --ignored django::'; \
+	  run='$(CARGO) test $(LOCKED) --lib --bins --tests'; ignored='--test it -- --ignored'; \
 	fi; \
-	set -ex; $$run; if test -e $(DJANGO)/requirements.txt; then $$run $$ignored; fi; $(CARGO) test $(LOCKED) --doc
+	there=; for stamp in $(TARGET)/django/requirements.txt $(TARGET)/fastapi/requirements.txt $(TARGET)/express/installed; do \
+	  test ! -e $$stamp || there="$$there $$(basename $$(dirname $$stamp))::"; \
+	done; \
+	set -ex; $$run; test -z "$$there" || $$run $$ignored $$there; $(CARGO) test $(LOCKED) --doc
 
 check: lint docs ## formatting, lints and documentation, every warning an error
 
@@ -92,11 +95,14 @@ tools:
 	test -n "$$missing" || exit 0; \
 	$(INSTALL)
 
-# Tests keep their accounts in a Redis and import from a PostgreSQL; each starts a server of its own.
+# Tests keep their accounts in a Redis and import from a PostgreSQL; each starts a server of its own. node runs one of
+# the examples.
 test-tools: tools
 	@missing=; \
 	command -v redis-server >/dev/null || missing="$$missing redis-server"; \
 	ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$$missing postgresql"; \
+	command -v node >/dev/null || missing="$$missing nodejs"; \
+	command -v npm >/dev/null || missing="$$missing npm"; \
 	test -n "$$missing" || exit 0; \
 	$(INSTALL)
 
@@ -109,10 +115,24 @@ bench-tools: tools
 	test -n "$$missing" || exit 0; \
 	$(INSTALL)
 
-# Its tests are left out, and said to be, where PyPI cannot be reached: the rest does not depend on it.
+# Tests of these are left out, and said to be, where PyPI or npm's registry cannot be reached: the rest does not depend
+# on them.
+define VENV
+@cmp -s $< $(TARGET)/$@/requirements.txt && exit; rm -f $(TARGET)/$@/requirements.txt; \
+python3 -c 'import ensurepip, venv' 2>/dev/null || { missing=' python3-venv'; $(INSTALL); }; \
+python3 -m venv --clear $(TARGET)/$@ && \
+$(TARGET)/$@/bin/pip install --quiet --disable-pip-version-check --only-binary=:all: --requirement $< && \
+cp $< $(TARGET)/$@/requirements.txt || echo 'No $@ to be had from PyPI: its tests are LEFT OUT' >&2
+endef
+
 django: tests/it/django/requirements.txt
-	@cmp -s $< $(DJANGO)/requirements.txt && exit; rm -f $(DJANGO)/requirements.txt; \
-	python3 -c 'import ensurepip, venv' 2>/dev/null || { missing=' python3-venv'; $(INSTALL); }; \
-	python3 -m venv --clear $(DJANGO) && \
-	$(DJANGO)/bin/pip install --quiet --disable-pip-version-check --only-binary=:all: --requirement $< && \
-	cp $< $(DJANGO)/requirements.txt || echo 'No Django to be had: tests/it/django.rs is LEFT OUT' >&2
+	$(VENV)
+
+fastapi: examples/fastapi/requirements.txt
+	$(VENV)
+
+express: examples/express/package-lock.json
+	@cmp -s $< $(TARGET)/$@/installed && exit; rm -f $(TARGET)/$@/installed; \
+	mkdir -p $(TARGET)/$@ && cp examples/express/package.json $< $(TARGET)/$@ && \
+	npm ci --prefix $(TARGET)/$@ --silent --no-audit --no-fund --ignore-scripts --fetch-retries=1 && \
+	cp $< $(TARGET)/$@/installed || echo "No $@ to be had from npm's registry: its tests are LEFT OUT" >&2

@@ -2,19 +2,20 @@
 //! behind the gateway. `tests/it/django/shop` is an app as drf-social-oauth2 has them.
 
 use std::{
-    fs::{self, File},
+    fs,
     net::SocketAddr,
     path::Path,
-    process::{Child, Command, Stdio},
-    time::{Duration, Instant},
+    process::{Command, Stdio},
+    time::Duration,
 };
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::{
-    Answer, exchange,
-    process::{Serving, answers, free_port, passgate, stderr},
+    Answer, Door,
+    door::{JSON, token},
+    process::{App, Serving, free_port, passgate, stderr},
     provider::{Google, Person},
 };
 
@@ -235,20 +236,10 @@ impl Site {
     }
 
     /// Starts Django, and waits until it answers.
-    async fn django(&self, settings: &str) -> Django {
-        let log = |name| File::create(self.file(name)).unwrap();
+    async fn django(&self, settings: &str) -> App {
         let mut command = self.command(settings);
         command.args(["manage.py", "runserver", "--noreload", &self.django.to_string()]);
-        let child = command.stdout(log("django.out")).stderr(log("django.err")).spawn().unwrap();
-        let mut django = Django { child, address: self.django };
-        let start = Instant::now();
-        while !answers(self.django).await {
-            let ended = django.child.try_wait().unwrap();
-            let told = || fs::read_to_string(self.file("django.err")).unwrap();
-            assert!(ended.is_none() && start.elapsed() < Duration::from_mins(1), "Django does not serve: {}", told());
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        django
+        App::start(&mut command, self.directory.path(), self.django).await
     }
 
     /// Passgate with this configuration, but for where Django and Google are.
@@ -282,22 +273,9 @@ impl Site {
     }
 }
 
-/// A Django that serves, killed with the test.
-struct Django {
-    child: Child,
-    address: SocketAddr,
-}
-
-impl Django {
+impl App {
     fn door(&self) -> Door {
         Door { address: self.address, host: "api.example.com" }
-    }
-}
-
-impl Drop for Django {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -338,27 +316,7 @@ impl Gateway<'_> {
     }
 }
 
-/// Where a client knocks.
-#[derive(Clone, Copy)]
-struct Door {
-    address: SocketAddr,
-    host: &'static str,
-}
-
 impl Door {
-    async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
-        let headers = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect::<Vec<_>>().concat();
-        let (host, length) = (self.host, body.len());
-        let head = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{headers}");
-        exchange(self.address, format!("{head}Content-Length: {length}\r\n\r\n{body}")).await
-    }
-
-    async fn get(&self, path: &str, bearer: Option<&str>) -> Answer {
-        let bearer = bearer.map(|token| format!("Bearer {token}"));
-        let headers: Vec<_> = bearer.iter().map(|value| ("Authorization", value.as_str())).collect();
-        self.send("GET", path, &headers, "").await
-    }
-
     /// Signs one of the shop's people in, with the password from Django.
     async fn sign_in(&self, name: &str, client: &str) -> Answer {
         let body = json!({ "grant_type": "password", "username": format!("{name}@example.com"),
@@ -380,12 +338,6 @@ impl Door {
                            "password": "weave-numbers-1843" });
         self.send("POST", path, &[JSON], &body.to_string()).await
     }
-}
-
-const JSON: (&str, &str) = ("Content-Type", "application/json");
-
-fn token(answer: &Answer) -> String {
-    answer.json()["access_token"].as_str().unwrap_or_else(|| panic!("no token: {}", answer.text())).to_owned()
 }
 
 /// A token of Django's own: short, and no JWT.

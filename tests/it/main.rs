@@ -17,6 +17,7 @@ mod cluster;
 mod command_line;
 mod django;
 mod durability;
+mod examples;
 mod failover;
 mod house_rules;
 mod import;

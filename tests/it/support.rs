@@ -3,6 +3,7 @@
 
 pub mod answer;
 mod described;
+pub mod door;
 mod gateway;
 pub mod log;
 pub mod postgres;
@@ -16,6 +17,7 @@ pub mod upstream;
 
 pub use answer::{Answer, exchange};
 pub use described::Document;
+pub use door::Door;
 pub use gateway::{Bench, Gateway, PASSWORD, Tokens};
 pub use redis_server::RedisServer;
 pub use upstream::Upstream;

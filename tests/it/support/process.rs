@@ -73,6 +73,37 @@ impl Drop for Serving {
     }
 }
 
+/// A server of somebody else's that a gateway stands in front of, killed with the test.
+pub struct App {
+    child: Child,
+    pub address: SocketAddr,
+}
+
+impl App {
+    /// Starts it, and waits until it answers at `address`. What it says goes into files of `directory`.
+    pub async fn start(command: &mut Command, directory: &Path, address: SocketAddr) -> Self {
+        let log = |name| std::fs::File::create(directory.join(name)).unwrap();
+        let child = command.stdin(Stdio::null()).stdout(log("app.out")).stderr(log("app.err")).spawn();
+        let child = child.unwrap_or_else(|error| panic!("{command:?}: {error}; `make test` installs it"));
+        let mut app = Self { child, address };
+        let start = Instant::now();
+        while !answers(address).await {
+            let ended = app.child.try_wait().unwrap();
+            let told = || std::fs::read_to_string(directory.join("app.err")).unwrap();
+            assert!(ended.is_none() && start.elapsed() < Duration::from_mins(1), "it does not serve: {}", told());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        app
+    }
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 /// Whether a server answers there.
 pub async fn answers(address: SocketAddr) -> bool {
     let Ok(mut stream) = TcpStream::connect(address).await else { return false };
