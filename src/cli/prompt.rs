@@ -1,7 +1,7 @@
-//! Secrets from the person at the terminal or from standard input; never from an argument, which others on the
-//! machine can see and shells remember.
+//! What the person at the terminal is asked. Secrets come from there or from standard input; never from an argument, which
+//! others on the machine can see and shells remember.
 
-use std::io::{self, BufRead, IsTerminal};
+use std::io::{self, BufRead, IsTerminal, Read, Write};
 
 use anyhow::{Context, bail, ensure};
 use zeroize::Zeroizing;
@@ -23,6 +23,26 @@ pub fn new_secret(what: &str, from_stdin: bool) -> anyhow::Result<Secret> {
     let secret = ask(format!("New {what}: "))?;
     ensure!(secret.expose() == ask("Once more: ".to_owned())?.expose(), "the two differ; nothing was changed");
     Ok(secret)
+}
+
+/// Asks whether to go on with what cannot be undone; an error unless the answer is yes. Nobody is taken to mean it who
+/// cannot be asked: that is for `--yes` to say.
+pub fn confirm(question: &str) -> anyhow::Result<()> {
+    let stdin = io::stdin();
+    let mut stderr = io::stderr();
+    ensure!(
+        stdin.is_terminal() && stderr.is_terminal(),
+        "nobody can be asked here whether that is meant, and nothing was changed; say --yes to do it without asking"
+    );
+    let mut line = String::new();
+    write!(stderr, "{question} Type yes to go on: ").context("cannot ask at the terminal")?;
+    stdin.lock().take(MAX_LINE).read_line(&mut line).context("cannot ask at the terminal")?;
+    ensure!(is_yes(&line), "nothing was changed");
+    Ok(())
+}
+
+fn is_yes(answer: &str) -> bool {
+    matches!(answer.trim().to_ascii_lowercase().as_str(), "yes" | "y")
 }
 
 /// The first line without its end; spaces are part of it.
@@ -57,6 +77,16 @@ mod tests {
             ("crème\n".as_bytes(), "crème"),
         ] {
             assert_eq!(read(input).as_deref(), Ok(secret));
+        }
+    }
+
+    #[test]
+    fn only_a_yes_is_one() {
+        for yes in ["yes\n", "YES\r\n", " y \n", "y"] {
+            assert!(is_yes(yes), "{yes:?}");
+        }
+        for no in ["", "\n", "no\n", "yes please\n", "ye\n", "nyes\n", "ja\n"] {
+            assert!(!is_yes(no), "{no:?}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! What `passgate account …` and `passgate client …` share: an open store, beside a running gateway or without
+//! What `passgate account …`, `passgate session …` and `passgate client …` share: an open store, beside a running gateway or without
 //! one.
 
 use std::{
@@ -7,7 +7,11 @@ use std::{
     sync::Arc,
 };
 
-use super::{Failure, account, client, prompt};
+use super::{
+    Failure, account, client,
+    desk::{Desk, Person, Told},
+    prompt, session,
+};
 use crate::{
     account::Accounts,
     app::{self, Opened},
@@ -17,13 +21,39 @@ use crate::{
     password::Hasher,
     secret::Secret,
     store::sql::Role,
+    telemetry,
 };
 
 pub fn account(command: account::AccountCommand, config: &Path) -> Result<(), Failure> {
+    at_desk(config, async |desk, person, told| account::run(command, desk, person, told).await)
+}
+
+pub fn session(command: session::SessionCommand, config: &Path) -> Result<(), Failure> {
+    at_desk(config, async |desk, person, told| session::run(command, desk, person, told).await)
+}
+
+/// Runs a command about accounts or sessions.
+fn at_desk(
+    config: &Path,
+    run: impl AsyncFnOnce(&Desk<'_>, &Person<'_>, &mut Told<'_>) -> anyhow::Result<()>,
+) -> Result<(), Failure> {
     with_store(config, async |settings, opened| {
+        telemetry::init_beside(&settings.log);
         let hasher = Arc::new(Hasher::new(settings.hashing).map_err(app::Error::from)?);
-        let accounts = Accounts::new(opened.store, hasher, settings.accounts, Clock::system());
-        unless_unread(account::run(command, &accounts, prompt::new_secret, &mut anstream::stdout()).await)
+        let clock = Clock::system();
+        let now = clock.now();
+        let accounts = Accounts::new(Arc::clone(&opened.store), hasher, settings.accounts, clock);
+        let providers: Vec<String> = settings.providers.iter().map(|provider| provider.name.clone()).collect();
+        let desk = Desk {
+            accounts: &accounts,
+            store: &*opened.store,
+            sessions: &settings.sessions,
+            providers: &providers,
+            now,
+        };
+        let person = Person { new_secret: &prompt::new_secret, confirm: &prompt::confirm };
+        let told = &mut Told { out: &mut anstream::stdout(), err: &mut anstream::stderr() };
+        unless_unread(run(&desk, &person, told).await)
     })
 }
 
