@@ -241,6 +241,27 @@ async fn an_account_is_deleted_with_all_it_had_or_not_at_all() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deletion_loses_nothing_that_another_gateway_left_to_be_told() {
+    at_every_step(async |scene| {
+        let ann = scene.kept("ann").await;
+        let begun = scene.store().create_session(ann.id, ann.epoch, &new_session()).await.unwrap().unwrap();
+        let sid = begun.session.id;
+        let _ = scene.dying.store.end_sessions(ann.id, &Sessions::One(sid)).await;
+        // Only its own entry knows until when its tokens live, once it is gone.
+        let ended = scene.store().session(sid).await.unwrap().is_none();
+        scene.clock.advance(Duration::from_secs(1));
+        assert!(scene.store().delete_account(ann.id).await.unwrap());
+        scene.let_time_pass().await;
+
+        let log = scene.log().await;
+        let told = log.iter().any(|change| matches!(change, Change::SessionEnded { sid: one, .. } if *one == sid));
+        assert_eq!(told, ended);
+        assert!(log.iter().any(|change| matches!(change, Change::AccountEpoch { min_epoch: Epoch::GONE, .. })));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_address_that_is_taken_back_is_of_one_account_or_free() {
     at_every_step(async |scene| {
         let squatter = scene.kept("ann").await;
