@@ -49,7 +49,9 @@ impl<W: Write, const N: usize> List<W, N> {
     /// list that comes in pages may get wider on the way.
     pub fn rows<T: Serialize>(&mut self, records: &[T], cells: impl Fn(&T) -> [String; N]) -> io::Result<()> {
         if self.format.json {
-            return records.iter().try_for_each(|record| json(&mut self.out, record));
+            let mut lines = Vec::new();
+            records.iter().try_for_each(|record| json(&mut lines, record))?;
+            return self.out.write_all(&lines);
         }
         if records.is_empty() {
             return Ok(());
@@ -91,7 +93,9 @@ impl<W: Write, const N: usize> List<W, N> {
 /// Prints one thing: its JSON, or its fields, one a line. A field without a name goes on with the one before.
 pub fn show(mut out: impl Write, format: Format, record: &impl Serialize, fields: &[(&str, String)]) -> io::Result<()> {
     if format.json {
-        return json(&mut out, record);
+        let mut line = Vec::new();
+        json(&mut line, record)?;
+        return out.write_all(&line);
     }
     let width = fields.iter().map(|(name, _)| name.width()).max().unwrap_or(0);
     for (name, value) in fields {
@@ -117,11 +121,11 @@ pub fn visible(text: &str) -> String {
 /// What Rust escapes besides, and everybody can see.
 const QUOTES: [char; 3] = ['"', '\'', '\\'];
 
-fn json(out: &mut impl Write, record: &impl Serialize) -> io::Result<()> {
-    let mut line = Vec::new();
-    record.serialize(&mut Serializer::with_formatter(&mut line, Visible))?;
-    line.push(b'\n');
-    out.write_all(&line)
+/// Adds a line.
+fn json(lines: &mut Vec<u8>, record: &impl Serialize) -> io::Result<()> {
+    record.serialize(&mut Serializer::with_formatter(&mut *lines, Visible))?;
+    lines.push(b'\n');
+    Ok(())
 }
 
 /// As [`visible`], in the escapes of JSON: a reader gets every character as it was.

@@ -38,7 +38,6 @@ fn at_desk(
     run: impl AsyncFnOnce(&Desk<'_>, &Person<'_>, &mut Told<'_>) -> anyhow::Result<()>,
 ) -> Result<(), Failure> {
     with_store(config, async |settings, opened| {
-        telemetry::init_beside(&settings.log);
         let hasher = Arc::new(Hasher::new(settings.hashing).map_err(app::Error::from)?);
         let clock = Clock::system();
         let now = clock.now();
@@ -73,6 +72,8 @@ pub fn with_store(
     let settings = super::load(config)?;
     block_on(async {
         let opened = app::open(&settings, &Clock::system(), Role::Command).await?;
+        // Not before: whatever keeps the store from opening is told in words.
+        telemetry::init_beside(&settings.log);
         let store = Arc::clone(&opened.store);
         let done = run(settings, opened).await;
         store.close().await;

@@ -59,7 +59,7 @@ async fn refresh(address: SocketAddr, tokens: &Tokens) -> Answer {
 async fn ends(address: SocketAddr, token: &str) {
     let start = Instant::now();
     while get(address, token).await != 401 {
-        assert!(start.elapsed() < Duration::from_millis(500), "the token still holds");
+        assert!(start.elapsed() < Duration::from_secs(5), "the token still holds");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
