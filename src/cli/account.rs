@@ -294,7 +294,7 @@ async fn change(given: &str, desk: &Desk<'_>, change: &StateChange<'_>) -> anyho
 pub(super) async fn sign_out(given: &str, yes: bool, desk: &Desk<'_>, person: &Person<'_>) -> anyhow::Result<String> {
     let account = desk.find(given).await?;
     let sessions = count(desk.living_sessions(&account).await?.len(), "session", "sessions");
-    person.agrees(yes, &format!("End all of {}'s sessions ({sessions})?", name(&account)))?;
+    (person.confirm)(&format!("End all of {}'s sessions ({sessions})?", name(&account)), yes)?;
     desk.accounts.change(account.id, AccountChange::SignOut).await.map_err(|error| explain(error, given))?;
     audit::account("account.signed_out", account.id);
     Ok(format!("{} is signed out everywhere ({sessions}). It may sign in again.", name(&account)))
@@ -305,7 +305,8 @@ async fn delete(given: &str, yes: bool, desk: &Desk<'_>, person: &Person<'_>) ->
     let sessions = count(desk.living_sessions(&account).await?.len(), "session", "sessions");
     let links = count(desk.store.links(account.id).await?.len(), "identity", "identities");
     let whose = format!("{}, known as {}", name(&account), output::visible(&account.username));
-    person.agrees(yes, &format!("Delete {whose}, with {sessions} and {links} at providers? This cannot be undone."))?;
+    let question = format!("Delete {whose}, with {sessions} and {links} at providers? This cannot be undone.");
+    (person.confirm)(&question, yes)?;
     if !desk.store.delete_account(account.id).await? {
         bail!("{} has been deleted by somebody else meanwhile", name(&account));
     }
@@ -326,7 +327,7 @@ async fn unlink(unlink: &Unlink, desk: &Desk<'_>, person: &Person<'_>) -> anyhow
         );
     }
     let whose = format!("{} at {provider} from {}", output::visible(&one.key.subject), name(&account));
-    person.agrees(*yes, &format!("Take {whose}?"))?;
+    (person.confirm)(&format!("Take {whose}?"), *yes)?;
     match desk.store.delete_link(account.id, provider, one.id, desk.providers).await? {
         DeleteLink::Deleted => {
             audit::unlinked(account.id, provider, one.id);

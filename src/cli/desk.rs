@@ -32,8 +32,8 @@ pub struct Desk<'a> {
 pub struct Person<'a> {
     /// For a new secret, by name; from standard input even at a terminal where the flag says so.
     pub new_secret: &'a dyn Fn(&str, bool) -> anyhow::Result<Secret>,
-    /// Whether to go on: an error when they do not want to, or cannot be asked.
-    pub confirm: &'a dyn Fn(&str) -> anyhow::Result<()>,
+    /// Whether to go on, unless the flag says so beforehand: an error when they do not want to, or cannot be asked.
+    pub confirm: &'a dyn Fn(&str, bool) -> anyhow::Result<()>,
 }
 
 /// Where answers go.
@@ -70,13 +70,6 @@ impl Desk<'_> {
         sessions
             .retain(|session| !session.has_expired(self.sessions, self.now) || session.access_expires_at > self.now);
         Ok(sessions)
-    }
-}
-
-impl Person<'_> {
-    /// Asks whether to go on, unless they have said `yes` beforehand.
-    pub fn agrees(&self, yes: bool, question: &str) -> anyhow::Result<()> {
-        if yes { Ok(()) } else { (self.confirm)(question) }
     }
 }
 

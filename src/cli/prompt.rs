@@ -1,7 +1,7 @@
-//! What the person at the terminal is asked. Secrets come from there or from standard input; never from an argument, which
-//! others on the machine can see and shells remember.
+//! Secrets from the person at the terminal or from standard input; never from an argument, which others on the
+//! machine can see and shells remember. And whether that person means it.
 
-use std::io::{self, BufRead, IsTerminal, Read, Write};
+use std::io::{self, BufRead, IsTerminal, Write as _};
 
 use anyhow::{Context, bail, ensure};
 use zeroize::Zeroizing;
@@ -10,6 +10,30 @@ use crate::secret::Secret;
 
 /// Longest line that is read, bytes. Above every password and client secret that is taken.
 const MAX_LINE: u64 = 4096;
+
+/// Asks whether to do what `question` says, which names all that is lost by it. With `yes` the answer is known.
+///
+/// # Errors
+///
+/// Unless the answer is yes: also when there is no terminal to ask at.
+pub fn confirm(question: &str, yes: bool) -> anyhow::Result<()> {
+    if yes {
+        return Ok(());
+    }
+    let (stdin, mut stderr) = (io::stdin(), io::stderr());
+    if !(stdin.is_terminal() && stderr.is_terminal()) {
+        bail!("{question}\nThere is no terminal to ask at, and nothing was done: `--yes` says yes");
+    }
+    write!(stderr, "{question}\nGo on? [y/N] ").context("cannot ask at the terminal")?;
+    is_yes(stdin.lock())
+}
+
+fn is_yes(input: impl BufRead) -> anyhow::Result<()> {
+    let mut answer = String::new();
+    input.take(MAX_LINE).read_line(&mut answer).context("cannot read the answer")?;
+    ensure!(["y", "yes"].contains(&answer.trim().to_lowercase().as_str()), "nothing was done");
+    Ok(())
+}
 
 /// Asks for a new secret, called `what`: twice at a terminal, else the first line of standard input.
 /// `from_stdin` reads the line from a terminal too.
@@ -23,26 +47,6 @@ pub fn new_secret(what: &str, from_stdin: bool) -> anyhow::Result<Secret> {
     let secret = ask(format!("New {what}: "))?;
     ensure!(secret.expose() == ask("Once more: ".to_owned())?.expose(), "the two differ; nothing was changed");
     Ok(secret)
-}
-
-/// Asks whether to go on with what cannot be undone; an error unless the answer is yes. Nobody is taken to mean it who
-/// cannot be asked: that is for `--yes` to say.
-pub fn confirm(question: &str) -> anyhow::Result<()> {
-    let stdin = io::stdin();
-    let mut stderr = io::stderr();
-    ensure!(
-        stdin.is_terminal() && stderr.is_terminal(),
-        "nobody can be asked here whether that is meant, and nothing was changed; say --yes to do it without asking"
-    );
-    let mut line = String::new();
-    write!(stderr, "{question} Type yes to go on: ").context("cannot ask at the terminal")?;
-    stdin.lock().take(MAX_LINE).read_line(&mut line).context("cannot ask at the terminal")?;
-    ensure!(is_yes(&line), "nothing was changed");
-    Ok(())
-}
-
-fn is_yes(answer: &str) -> bool {
-    matches!(answer.trim().to_ascii_lowercase().as_str(), "yes" | "y")
 }
 
 /// The first line without its end; spaces are part of it.
@@ -81,12 +85,12 @@ mod tests {
     }
 
     #[test]
-    fn only_a_yes_is_one() {
-        for yes in ["yes\n", "YES\r\n", " y \n", "y"] {
-            assert!(is_yes(yes), "{yes:?}");
+    fn only_a_yes_is_a_yes() {
+        for yes in ["y\n", "Y\r\n", "yes", " YES \n"] {
+            assert!(is_yes(yes.as_bytes()).is_ok(), "{yes:?}");
         }
-        for no in ["", "\n", "no\n", "yes please\n", "ye\n", "nyes\n", "ja\n"] {
-            assert!(!is_yes(no), "{no:?}");
+        for no in ["", "\n", "n\n", "no\n", "yep\n", "y y\n", "\ny\n"] {
+            assert!(is_yes(no.as_bytes()).is_err(), "{no:?}");
         }
     }
 

@@ -214,7 +214,7 @@ SESSION                           CLIENT  SCOPE       CREATED               LAST
         let ann = bench.stranger("ann").await;
         let sessions = [bench.sign_in(&ann).await, bench.sign_in(&ann).await];
         bench.answer(false);
-        assert_eq!(said(&bench, "session end --all ann@example.org").await, Err("nothing was changed".to_owned()));
+        assert_eq!(said(&bench, "session end --all ann@example.org").await, Err("nothing was done".to_owned()));
         assert_eq!(bench.asked(), [format!("End all of ann@example.org ({})'s sessions (2 sessions)?", ann.id)]);
         for session in sessions {
             assert!(bench.store.session(session).await.unwrap().is_some());

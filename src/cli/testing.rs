@@ -58,9 +58,12 @@ impl Bench {
         let words = ["passgate"].into_iter().chain(line.split(' '));
         let command = Cli::try_parse_from(words)?.command;
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let confirm = |question: &str| {
+        let confirm = |question: &str, yes: bool| {
+            if yes {
+                return Ok(());
+            }
             self.asked.borrow_mut().push(question.to_owned());
-            anyhow::ensure!(self.answer.get(), "nothing was changed");
+            anyhow::ensure!(self.answer.get(), "nothing was done");
             Ok(())
         };
         let new_secret = |what: &str, _| {

@@ -159,7 +159,7 @@ async fn what_cannot_be_undone_is_asked_for_by_name_and_not_done_after_a_no() {
     bench.answer(false);
     assert_eq!(bench.asked(), ["password"]);
     for line in ["sign-out ada@example.com", "delete ada@example.com", "unlink ada@example.com google-oauth2"] {
-        assert_eq!(bench.refused(&format!("account {line}"), "").await, "nothing was changed");
+        assert_eq!(bench.refused(&format!("account {line}"), "").await, "nothing was done");
     }
     let whose = format!("ada@example.com ({})", ada.id);
     assert_eq!(

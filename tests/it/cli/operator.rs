@@ -77,7 +77,7 @@ async fn a_deleted_account_is_refused_at_once_and_its_address_signs_up_as_anothe
 
     for input in ["", "yes\n"] {
         let error = refused(&directory, &["account", "delete", "ada@example.com"], input);
-        assert!(error.contains("--yes") && error.contains("nothing was changed"), "{error}");
+        assert!(error.contains("--yes") && error.contains("nothing was done"), "{error}");
     }
     assert_eq!(get(address, &tokens.access).await, 200);
 
@@ -171,7 +171,7 @@ fn a_person_at_a_terminal_is_asked_and_only_a_yes_is_one() {
     told(&directory, &["account", "create", "ada@example.com"], PASSWORD);
     let no = at_a_terminal(&directory, &[], "account delete ada@example.com", "no\n");
     assert_eq!(no.status.code(), Some(64), "{}", stdout(&no));
-    assert!(stdout(&no).contains("Delete ada@example.com (") && stdout(&no).contains("nothing was changed"));
+    assert!(stdout(&no).contains("Delete ada@example.com (") && stdout(&no).contains("nothing was done"));
     assert_eq!(rows(&directory, &["account", "list"]).len(), 1);
     let yes = at_a_terminal(&directory, &[], "account delete ada@example.com", "yes\n");
     assert_eq!(yes.status.code(), Some(0), "{}", stdout(&yes));
