@@ -33,7 +33,7 @@ pub enum Change {
     AccountEpoch {
         /// The account.
         account: AccountId,
-        /// The lowest epoch that still holds.
+        /// The lowest epoch that still holds; [`Epoch::GONE`] of an account that was deleted, where none does.
         min_epoch: Epoch,
         /// When the last token of a lower epoch has expired, with margin.
         until: Timestamp,

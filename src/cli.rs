@@ -1,15 +1,21 @@
 //! The command line: one file per subcommand, and exit codes as sysexits.h has them.
 
 mod account;
+mod audit;
 mod check;
 mod client;
+mod desk;
 mod failure;
 mod health;
 mod import;
+mod output;
 mod print_config;
 mod prompt;
 mod serve;
+mod session;
 mod store;
+#[cfg(test)]
+mod testing;
 mod version;
 
 use std::{
@@ -62,8 +68,14 @@ Exit codes:
 const ACCOUNT_EXAMPLES: &str = "\
 Examples:
   passgate account create ada@example.com
+  passgate account list --email-contains example.com
   passgate account promote ada@example.com
   passgate account deactivate ada@example.com";
+
+const SESSION_EXAMPLES: &str = "\
+Examples:
+  passgate session list ada@example.com
+  passgate session end --all ada@example.com";
 
 const IMPORT_EXAMPLES: &str = "\
 Examples:
@@ -92,9 +104,12 @@ enum Command {
     /// Say which Passgate this is
     #[command(after_help = version::EXAMPLES)]
     Version,
-    /// Make and change accounts; a running gateway follows at once
+    /// Look at, make and change accounts; a running gateway follows at once
     #[command(subcommand, after_help = ACCOUNT_EXAMPLES)]
     Account(account::AccountCommand),
+    /// See where accounts are signed in, and end that; a running gateway follows at once
+    #[command(subcommand, after_help = SESSION_EXAMPLES)]
+    Session(session::SessionCommand),
     /// Make and list OAuth clients kept in the store
     #[command(subcommand, after_help = CLIENT_EXAMPLES)]
     Client(client::ClientCommand),
@@ -132,6 +147,7 @@ impl Cli {
             Command::Health => health::run(config),
             Command::Version => version::run(),
             Command::Account(command) => store::account(command, config),
+            Command::Session(command) => store::session(command, config),
             Command::Client(command) => store::client(command, config),
             Command::Import(command) => import::run(command, config),
         }

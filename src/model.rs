@@ -132,6 +132,17 @@ impl fmt::Display for ClientId {
 #[serde(transparent)]
 pub struct Epoch(pub u32);
 
+impl Epoch {
+    /// Above the epoch of any account: from here on no token of it holds. The change log says so of a deleted one.
+    pub const GONE: Self = Self(u32::MAX);
+
+    /// The one after it; the last is below [`Epoch::GONE`].
+    #[must_use]
+    pub const fn next(self) -> Self {
+        if self.0 < Self::GONE.0 - 1 { Self(self.0 + 1) } else { self }
+    }
+}
+
 /// A set of scope tokens in the order they were asked for (RFC 6749 section 3.3).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scope(Box<[Box<str>]>);

@@ -168,6 +168,11 @@ pub trait AccountStore {
     /// which always do. The account as it is now, or `None` when there is none.
     async fn change_account(&self, id: AccountId, change: &AccountChange) -> Result<Option<Account>, StoreError>;
 
+    /// Deletes an account in one step: itself, its links and its sessions. Its address, its `external_id` and its
+    /// identities are free for others, its id is not given again. The change log ends all of its tokens, those of every
+    /// epoch ([`Epoch::GONE`]). False when there is none.
+    async fn delete_account(&self, id: AccountId) -> Result<bool, StoreError>;
+
     /// Replaces a password hash by one of the same password, if it still is `current`; no epoch moves.
     async fn replace_password_hash(&self, id: AccountId, current: &str, new: &str) -> Result<bool, StoreError>;
 
@@ -424,7 +429,7 @@ pub trait ChangeStore {
 
     /// Writes what a node remembers to log and rows again, idempotently: ended sessions are deleted, epochs
     /// raised to at least `min_epoch`. An account whose epoch had to be raised loses its sessions: whether they
-    /// were ended with it is not remembered. [`Change::Keys`] and [`Change::Clients`] have nothing to restore.
+    /// were ended with it is not remembered. One whose epoch is gone is deleted. [`Change::Keys`] and [`Change::Clients`] have nothing to restore.
     async fn reapply_changes(&self, changes: &[Change]) -> Result<(), StoreError>;
 
     /// The deployment; `None` in a store that was never claimed.

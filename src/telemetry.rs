@@ -1,6 +1,7 @@
 //! What an operator sees: log lines here, [`metrics`], and the [`admin`] listener's answers.
 //!
-//! All lines go to standard output, one event each. Only `serve` writes logs, so nothing else competes for it.
+//! All lines go to standard output, one event each. Only `serve` writes logs there, so nothing else competes for it; of a
+//! command beside it there are security events alone, on standard error, where no person sees them.
 //! Three kinds of lines are told apart by their target: `passgate::…` (what the program does), [`ACCESS`] (one
 //! per request) and [`AUDIT`] (who did what to accounts, sessions and keys).
 
@@ -62,6 +63,17 @@ pub fn init(settings: &Settings) -> Result<Written, Box<dyn Error + Send + Sync>
         access::write_to(output);
     }
     Ok(written)
+}
+
+/// For a command beside a gateway: sends security events and errors to standard error, in the form that `settings` ask
+/// for, unless that is a terminal. The person there is told in words what was done.
+pub fn init_beside(settings: &Settings) {
+    if std::io::stderr().is_terminal() {
+        return;
+    }
+    let settings = Settings { level: tracing::Level::ERROR, access: false, ..settings.clone() };
+    // Whoever has set up another was faster, and gets them.
+    let _ = subscriber(&settings, false, std::io::stderr).try_init();
 }
 
 fn subscriber<W>(settings: &Settings, terminal: bool, writer: W) -> impl Subscriber + Send + Sync + use<W>

@@ -1,15 +1,21 @@
-//! `passgate account …`: makes and changes accounts in the store, beside a running gateway or without one.
+//! `passgate account …`: looks at, makes and changes accounts in the store, beside a running gateway or without one.
 
-use std::io::Write;
+mod list;
+#[cfg(test)]
+mod tests;
 
-use anyhow::anyhow;
+use anyhow::{anyhow, bail};
 use clap::{Args, Subcommand};
 
+use super::{
+    audit,
+    desk::{Desk, Person, Told, count, explain, name},
+    output,
+};
 use crate::{
-    account::{Accounts, ChangeError, NewAccount, RegisterError},
+    account::{MAX_NAME, NewAccount},
     model::Account,
-    secret::Secret,
-    store::AccountChange,
+    store::{AccountChange, DeleteLink},
 };
 
 /// What can be done with accounts.
@@ -22,18 +28,51 @@ Examples:
   passgate account create ada@example.com --staff --verified
   pass show ada | passgate account create ada@example.com --first-name Ada")]
     Create(Create),
+    /// List accounts in the order in which they were made
+    #[command(after_help = list::EXAMPLES)]
+    List(list::List),
+    /// Show one account with its identities at providers
+    #[command(after_help = "\
+Examples:
+  passgate account show ada@example.com
+  passgate account show 01890a5d-ac96-774b-bcce-b302099a8057 --json")]
+    Show(list::Show),
     /// Make an account staff
     #[command(after_help = "\
 Examples:
   passgate account promote ada@example.com
   passgate account promote 01890a5d-ac96-774b-bcce-b302099a8057")]
     Promote(Named),
+    /// Make an account staff no longer
+    #[command(after_help = "\
+Examples:
+  passgate account demote ada@example.com")]
+    Demote(Named),
+    /// Say which groups an account is in, instead of those it was in
+    #[command(after_help = "\
+Examples:
+  passgate account set-groups ada@example.com editors billing
+  passgate account set-groups ada@example.com 'night shift'
+  passgate account set-groups ada@example.com --none")]
+    SetGroups(SetGroups),
     /// Give an account a new password and end its sessions
     #[command(after_help = "\
 Examples:
   passgate account set-password ada@example.com
   pass show ada | passgate account set-password ada@example.com")]
     SetPassword(SetPassword),
+    /// Take an identity at a provider from an account: it signs in by it no longer
+    #[command(after_help = "\
+Examples:
+  passgate account unlink ada@example.com google-oauth2
+  passgate account unlink ada@example.com google-oauth2 --link 42 --yes")]
+    Unlink(Unlink),
+    /// End every session of an account; it may sign in again
+    #[command(after_help = "\
+Examples:
+  passgate account sign-out ada@example.com
+  passgate account sign-out ada@example.com --yes")]
+    SignOut(Confirmed),
     /// Lock an account out and end its sessions
     #[command(after_help = "\
 Examples:
@@ -44,6 +83,14 @@ Examples:
 Examples:
   passgate account activate ada@example.com")]
     Activate(Named),
+    /// Delete an account with its sessions and its identities at providers; its address can sign up again
+    #[command(after_help = "\
+Examples:
+  passgate account delete ada@example.com
+  passgate account delete 01890a5d-ac96-774b-bcce-b302099a8057 --yes
+
+To lock somebody out and keep the account, `passgate account deactivate`.")]
+    Delete(Confirmed),
 }
 
 /// What a new account is to be. Its password is asked for, or read from standard input.
@@ -76,6 +123,16 @@ pub struct Named {
     account: String,
 }
 
+/// An account that there is, and what cannot be undone with it.
+#[derive(Args)]
+pub struct Confirmed {
+    #[command(flatten)]
+    named: Named,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+}
+
 /// Whose password, and where it comes from.
 #[derive(Args)]
 pub struct SetPassword {
@@ -86,264 +143,211 @@ pub struct SetPassword {
     password_stdin: bool,
 }
 
-/// Carries a command out and tells on `out` what was done. `ask` is
-/// [`prompt::new_secret`](super::prompt::new_secret).
+/// Whose groups, and which.
+#[derive(Args)]
+pub struct SetGroups {
+    #[command(flatten)]
+    named: Named,
+    /// Their names, all of them
+    #[arg(value_name = "GROUP", value_parser = group, required_unless_present = "none")]
+    groups: Vec<String>,
+    /// It is in no group any more
+    #[arg(long, conflicts_with = "groups")]
+    none: bool,
+}
+
+/// Whose identity, and at which provider.
+#[derive(Args)]
+pub struct Unlink {
+    #[command(flatten)]
+    confirmed: Confirmed,
+    /// The provider, as the configuration names it
+    provider: String,
+    /// Which one, when there are several: its number in `passgate account show`
+    #[arg(long, value_name = "NUMBER")]
+    link: Option<i64>,
+}
+
+fn group(text: &str) -> Result<String, String> {
+    let name = text.trim();
+    if name.is_empty() || name.chars().nth(MAX_NAME).is_some() || name.contains(char::is_control) {
+        return Err(format!("the name of a group has 1 to {MAX_NAME} characters, none of them a control character"));
+    }
+    Ok(name.to_owned())
+}
+
+/// Carries a command out and tells what was done.
 ///
 /// # Errors
 ///
 /// In words for the operator; a [`StoreError`](crate::store::StoreError) can be downcast to.
 pub async fn run(
     command: AccountCommand,
-    accounts: &Accounts,
-    ask: impl FnOnce(&str, bool) -> anyhow::Result<Secret>,
-    out: &mut impl Write,
+    desk: &Desk<'_>,
+    person: &Person<'_>,
+    told: &mut Told<'_>,
 ) -> anyhow::Result<()> {
-    let told = match command {
-        AccountCommand::Create(new) => create(new, accounts, ask).await?,
-        AccountCommand::SetPassword(set) => set_password(&set, accounts, ask).await?,
-        AccountCommand::Promote(Named { account }) => {
-            change(&account, accounts, AccountChange::Staff(true), "staff", " Its next refresh says so.").await?
-        }
-        AccountCommand::Deactivate(Named { account }) => {
-            change(&account, accounts, AccountChange::Active(false), "inactive", " Its sessions have ended.").await?
-        }
-        AccountCommand::Activate(Named { account }) => {
-            change(&account, accounts, AccountChange::Active(true), "active", " It may sign in.").await?
-        }
+    let done = match command {
+        AccountCommand::List(list) => return list::list(&list, desk, told).await,
+        AccountCommand::Show(show) => return list::show(&show, desk, told).await,
+        AccountCommand::Create(new) => create(new, desk, person).await?,
+        AccountCommand::SetPassword(set) => set_password(&set, desk, person).await?,
+        AccountCommand::SetGroups(set) => set_groups(set, desk).await?,
+        AccountCommand::Promote(Named { account }) => change(&account, desk, &PROMOTION).await?,
+        AccountCommand::Demote(Named { account }) => change(&account, desk, &DEMOTION).await?,
+        AccountCommand::Deactivate(Named { account }) => change(&account, desk, &DEACTIVATION).await?,
+        AccountCommand::Activate(Named { account }) => change(&account, desk, &ACTIVATION).await?,
+        AccountCommand::Unlink(unlink) => self::unlink(&unlink, desk, person).await?,
+        AccountCommand::SignOut(Confirmed { named, yes }) => sign_out(&named.account, yes, desk, person).await?,
+        AccountCommand::Delete(Confirmed { named, yes }) => delete(&named.account, yes, desk, person).await?,
     };
-    writeln!(out, "{told}")?;
+    told.done(&done)?;
     Ok(())
 }
 
-async fn create(
-    new: Create,
-    accounts: &Accounts,
-    ask: impl FnOnce(&str, bool) -> anyhow::Result<Secret>,
-) -> anyhow::Result<String> {
+async fn create(new: Create, desk: &Desk<'_>, person: &Person<'_>) -> anyhow::Result<String> {
     let Create { email, username, first_name, staff, verified, password_stdin } = new;
     let local = email.rsplit_once('@').map_or(email.as_str(), |(local, _)| local);
     let username = username.unwrap_or_else(|| local.to_owned());
-    let password = Some(ask("password", password_stdin)?);
+    let password = Some((person.new_secret)("password", password_stdin)?);
     let new = NewAccount { email: email.clone(), email_verified: verified, username, first_name, password, staff };
-    let account = accounts.create(new).await.map_err(|error| explain(error.into(), &email))?;
+    let account = desk.accounts.create(new).await.map_err(|error| explain(error.into(), &email))?;
+    audit::account("account.created", account.id);
     let staff = if account.staff { ", staff" } else { "" };
     Ok(format!("Made {}{staff}.", name(&account)))
 }
 
-async fn set_password(
-    set: &SetPassword,
-    accounts: &Accounts,
-    ask: impl FnOnce(&str, bool) -> anyhow::Result<Secret>,
-) -> anyhow::Result<String> {
+async fn set_password(set: &SetPassword, desk: &Desk<'_>, person: &Person<'_>) -> anyhow::Result<String> {
     let given = &set.named.account;
     // Before anybody is asked: a mistyped address would only show afterwards.
-    let account = accounts.find(given).await.map_err(|error| explain(error, given))?;
-    let password = ask("password", set.password_stdin)?;
-    let account = accounts.set_password(account.id, password).await.map_err(|error| explain(error, given))?;
+    let account = desk.find(given).await?;
+    let password = (person.new_secret)("password", set.password_stdin)?;
+    let account = desk.accounts.set_password(account.id, password).await.map_err(|error| explain(error, given))?;
+    audit::account("account.password_set", account.id);
     Ok(format!("{} has the new password. Its sessions have ended.", name(&account)))
 }
 
-async fn change(
-    given: &str,
-    accounts: &Accounts,
-    change: AccountChange,
-    state: &str,
-    consequence: &str,
-) -> anyhow::Result<String> {
-    let before = accounts.find(given).await.map_err(|error| explain(error, given))?;
-    let after = accounts.change(before.id, change).await.map_err(|error| explain(error, given))?;
-    Ok(if after == before {
-        format!("{} is {state} already.", name(&after))
-    } else {
-        format!("{} is {state} now.{consequence}", name(&after))
-    })
-}
-
-/// How an account is called in answers: its address and its id.
-fn name(account: &Account) -> String {
-    match &account.email {
-        Some(email) => format!("{email} ({})", account.id),
-        None => account.id.to_string(),
-    }
-}
-
-/// What went wrong with the account `given`, and what to do.
-fn explain(error: ChangeError, given: &str) -> anyhow::Error {
-    match error {
-        ChangeError::Unknown => anyhow!(
-            "no account has the address or id {given:?}; addresses are as at sign-up, letter case aside, and \
-             `passgate account create` makes a new one"
-        ),
-        ChangeError::Register(RegisterError::Fields(faults)) => {
-            let lines: Vec<String> = faults.iter().map(|(field, text)| format!("{field}: {text}")).collect();
-            anyhow!("nothing was changed:\n  {}", lines.join("\n  "))
+async fn set_groups(set: SetGroups, desk: &Desk<'_>) -> anyhow::Result<String> {
+    let mut groups: Vec<String> = Vec::new();
+    for group in set.groups {
+        if !groups.contains(&group) {
+            groups.push(group);
         }
-        ChangeError::Register(RegisterError::Store(error)) => error.into(),
-        ChangeError::Register(error) => error.into(),
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use clap::Parser;
-
-    use super::*;
-    use crate::{
-        account::{List, Settings},
-        clock::{Clock, Timestamp},
-        model::Epoch,
-        password::{self, Hasher},
-        store::{ChangeStore, StoreError, testing::TestStore},
+    let place = match &groups[..] {
+        [] => "in no group".to_owned(),
+        groups => format!("in {}: {}", count(groups.len(), "group", "groups"), output::visible(&groups.join(", "))),
     };
+    let change = StateChange {
+        change: AccountChange::Groups(groups),
+        event: "account.groups_set",
+        now: &format!("is now {place}. Its next refresh says so."),
+        already: &format!("was {place} already."),
+    };
+    self::change(&set.named.account, desk, &change).await
+}
 
-    const PASSWORD: &str = "correct-horse-7";
+/// A change that may be none, and how it is told.
+struct StateChange<'a> {
+    change: AccountChange,
+    event: &'static str,
+    now: &'a str,
+    already: &'a str,
+}
 
-    #[derive(Parser)]
-    struct Cli {
-        #[command(subcommand)]
-        command: AccountCommand,
+const PROMOTION: StateChange<'_> = StateChange {
+    change: AccountChange::Staff(true),
+    event: "account.promoted",
+    now: "is staff now. Its next refresh says so.",
+    already: "is staff already.",
+};
+const DEMOTION: StateChange<'_> = StateChange {
+    change: AccountChange::Staff(false),
+    event: "account.demoted",
+    now: "is staff no longer. Its next refresh says so.",
+    already: "was no staff.",
+};
+const DEACTIVATION: StateChange<'_> = StateChange {
+    change: AccountChange::Active(false),
+    event: "account.deactivated",
+    now: "is inactive now. Its sessions have ended.",
+    already: "is inactive already.",
+};
+const ACTIVATION: StateChange<'_> = StateChange {
+    change: AccountChange::Active(true),
+    event: "account.activated",
+    now: "is active now. It may sign in.",
+    already: "is active already.",
+};
+
+async fn change(given: &str, desk: &Desk<'_>, change: &StateChange<'_>) -> anyhow::Result<String> {
+    let before = desk.find(given).await?;
+    let after = desk.accounts.change(before.id, change.change.clone()).await.map_err(|error| explain(error, given))?;
+    if after == before {
+        return Ok(format!("{} {}", name(&after), change.already));
     }
+    audit::account(change.event, after.id);
+    Ok(format!("{} {}", name(&after), change.now))
+}
 
-    struct Bench {
-        store: Arc<TestStore>,
-        accounts: Accounts,
+/// Ends every session of an account, also those that nobody lists any more.
+pub(super) async fn sign_out(given: &str, yes: bool, desk: &Desk<'_>, person: &Person<'_>) -> anyhow::Result<String> {
+    let account = desk.find(given).await?;
+    let sessions = count(desk.living_sessions(&account).await?.len(), "session", "sessions");
+    (person.confirm)(&format!("End all of {}'s sessions ({sessions})?", name(&account)), yes)?;
+    desk.accounts.change(account.id, AccountChange::SignOut).await.map_err(|error| explain(error, given))?;
+    audit::account("account.signed_out", account.id);
+    Ok(format!("{} is signed out everywhere ({sessions}). It may sign in again.", name(&account)))
+}
+
+async fn delete(given: &str, yes: bool, desk: &Desk<'_>, person: &Person<'_>) -> anyhow::Result<String> {
+    let account = desk.find(given).await?;
+    let sessions = count(desk.living_sessions(&account).await?.len(), "session", "sessions");
+    let links = count(desk.store.links(account.id).await?.len(), "identity", "identities");
+    let whose = format!("{}, known as {}", name(&account), output::visible(&account.username));
+    let question = format!("Delete {whose}, with {sessions} and {links} at providers? This cannot be undone.");
+    (person.confirm)(&question, yes)?;
+    if !desk.store.delete_account(account.id).await? {
+        bail!("{} has been deleted by somebody else meanwhile", name(&account));
     }
+    audit::account("account.deleted", account.id);
+    Ok(format!("Deleted {}. Its sessions have ended, and its address can sign up again.", name(&account)))
+}
 
-    async fn bench() -> Bench {
-        let store = TestStore::fresh().await;
-        let costs = password::Settings { memory_kib: 64, iterations: 1, parallelism: 1, max_concurrent: 1, queue: 8 };
-        let settings = Settings {
-            registration: false,
-            sign_in_after_registration: true,
-            reclaim_unverified: true,
-            list: List::Staff,
-        };
-        let hasher = Arc::new(Hasher::new(costs).unwrap());
-        let clock = Clock::manual(Timestamp::from_seconds(1));
-        Bench { accounts: Accounts::new(store.clone(), hasher, settings, clock), store }
-    }
-
-    impl Bench {
-        /// Runs a command line with `password` at hand; what it told, or why it failed.
-        async fn run(&self, line: &str, password: &str) -> anyhow::Result<String> {
-            let command = Cli::try_parse_from(line.split(' '))?.command;
-            let mut out = Vec::new();
-            run(command, &self.accounts, |_, _| Ok(Secret::from(password)), &mut out).await?;
-            Ok(String::from_utf8(out)?)
-        }
-
-        async fn told(&self, line: &str) -> String {
-            let told = self.run(line, PASSWORD).await.unwrap();
-            told.replace(&self.account().await.id.to_string(), "ID")
-        }
-
-        async fn refused(&self, line: &str, password: &str) -> String {
-            self.run(line, password).await.unwrap_err().to_string()
-        }
-
-        async fn account(&self) -> Account {
-            self.store.all_accounts().await.remove(0)
-        }
-    }
-
-    #[tokio::test]
-    async fn an_account_is_made_while_strangers_may_not_sign_up() {
-        let bench = bench().await;
-        assert_eq!(bench.told("account create Ada@example.com").await, "Made Ada@example.com (ID).\n");
-        let account = bench.account().await;
-        assert_eq!((account.username.as_str(), account.first_name.as_str()), ("Ada", ""));
-        assert!(!account.staff && !account.email_verified && account.active);
-        assert!(bench.accounts.sign_in("ada@example.com", PASSWORD.into()).await.is_ok());
-    }
-
-    #[tokio::test]
-    async fn an_account_is_made_as_it_was_asked_for() {
-        let bench = bench().await;
-        let line = "account create ada@example.com --staff --verified --username countess --first-name Ada";
-        assert_eq!(bench.told(line).await, "Made ada@example.com (ID), staff.\n");
-        let account = bench.account().await;
-        assert_eq!((account.username.as_str(), account.first_name.as_str()), ("countess", "Ada"));
-        assert!(account.staff && account.email_verified);
-    }
-
-    #[tokio::test]
-    async fn what_is_wrong_with_a_new_account_is_told_at_once() {
-        let bench = bench().await;
-        assert_eq!(
-            bench.refused("account create ada@ --username x", "password").await,
-            "nothing was changed:\n  email: Enter a valid email address.\n  password: This password is too common."
-        );
-        bench.told("account create ada@example.com").await;
-        assert_eq!(
-            bench.refused("account create ADA@example.com", PASSWORD).await,
-            "nothing was changed:\n  email: account with this email already exists."
-        );
-    }
-
-    #[tokio::test]
-    async fn a_password_is_never_an_argument() {
-        for line in ["account create ada@example.com --password x", "account create ada@example.com secret-1"] {
-            assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
-        }
-    }
-
-    #[tokio::test]
-    async fn accounts_are_changed_by_address_or_id_and_told_when_they_were_so_already() {
-        let bench = bench().await;
-        bench.told("account create ada@example.com").await;
-        let id = bench.account().await.id;
-        let by_id = format!("account promote {id}");
-        assert_eq!(bench.told(&by_id).await, "ada@example.com (ID) is staff now. Its next refresh says so.\n");
-        assert_eq!(bench.told("account promote ada@example.com").await, "ada@example.com (ID) is staff already.\n");
-        assert!(bench.account().await.staff);
-        assert_eq!(bench.account().await.epoch, Epoch(1));
-
-        let line = "account deactivate ADA@example.com";
-        assert_eq!(bench.told(line).await, "ada@example.com (ID) is inactive now. Its sessions have ended.\n");
-        assert_eq!(bench.told(line).await, "ada@example.com (ID) is inactive already.\n");
-        assert!(bench.accounts.sign_in("ada@example.com", PASSWORD.into()).await.is_err());
-
-        let line = "account activate ada@example.com";
-        assert_eq!(bench.told(line).await, "ada@example.com (ID) is active now. It may sign in.\n");
-        assert!(bench.accounts.sign_in("ada@example.com", PASSWORD.into()).await.is_ok());
-    }
-
-    #[tokio::test]
-    async fn a_new_password_replaces_the_old_one() {
-        let bench = bench().await;
-        bench.told("account create ada@example.com").await;
-        let told = bench.run("account set-password ada@example.com", "another-horse-8").await.unwrap();
-        assert!(told.contains("has the new password"), "{told}");
-        assert!(bench.accounts.sign_in("ada@example.com", PASSWORD.into()).await.is_err());
-        assert!(bench.accounts.sign_in("ada@example.com", "another-horse-8".into()).await.is_ok());
-        assert_eq!(
-            bench.refused("account set-password ada@example.com", "12345678").await,
-            "nothing was changed:\n  password: This password is too common."
+async fn unlink(unlink: &Unlink, desk: &Desk<'_>, person: &Person<'_>) -> anyhow::Result<String> {
+    let Unlink { confirmed: Confirmed { named, yes }, provider, link } = unlink;
+    let account = desk.find(&named.account).await?;
+    let all = desk.store.links(account.id).await?;
+    let mut such = all.iter().filter(|one| one.key.provider == *provider && link.is_none_or(|link| one.id == link));
+    let one = such.next().ok_or_else(|| no_such_link(&account, unlink))?;
+    if such.next().is_some() {
+        bail!(
+            "{} has several identities at {provider}; say which with --link NUMBER, as `passgate account show` has them",
+            name(&account)
         );
     }
-
-    #[tokio::test]
-    async fn an_unknown_account_is_told_before_a_password_is_asked_for() {
-        let bench = bench().await;
-        let command = Cli::try_parse_from(["account", "set-password", "bob@example.com"]).ok().unwrap().command;
-        let never = |_: &str, _| -> anyhow::Result<Secret> { panic!("asked for the password of nobody") };
-        let error = run(command, &bench.accounts, never, &mut Vec::new()).await.unwrap_err().to_string();
-        assert!(error.starts_with("no account has the address or id \"bob@example.com\""), "{error}");
-        for verb in ["promote", "deactivate", "activate"] {
-            assert_eq!(bench.refused(&format!("account {verb} bob@example.com"), PASSWORD).await, error);
+    let whose = format!("{} at {provider} from {}", output::visible(&one.key.subject), name(&account));
+    (person.confirm)(&format!("Take {whose}?"), *yes)?;
+    match desk.store.delete_link(account.id, provider, one.id, desk.providers).await? {
+        DeleteLink::Deleted => {
+            audit::unlinked(account.id, provider, one.id);
+            Ok(format!("Took {whose}. Its sessions go on."))
         }
+        DeleteLink::Unknown => Err(no_such_link(&account, unlink)),
+        DeleteLink::LastWay => Err(anyhow!(
+            "it is the only way in to {}, and stays; `passgate account set-password` makes another for one with an \
+             address, `passgate account deactivate` locks it",
+            name(&account)
+        )),
     }
+}
 
-    #[tokio::test]
-    async fn a_store_out_of_reach_can_be_told_from_a_mistake() {
-        let bench = bench().await;
-        bench.store.close().await;
-        let lines = ["create ada@example.com", "promote ada@example.com", "set-password ada@example.com"];
-        for line in lines {
-            let error = bench.run(&format!("account {line}"), PASSWORD).await.unwrap_err();
-            assert!(error.downcast_ref::<StoreError>().is_some(), "{line}: {error}");
-        }
-    }
+fn no_such_link(account: &Account, unlink: &Unlink) -> anyhow::Error {
+    let number = unlink.link.map(|link| format!(" of the number {link}")).unwrap_or_default();
+    anyhow!(
+        "{} has no identity{number} at {:?}; `passgate account show {}` shows those it has",
+        name(account),
+        unlink.provider,
+        account.id
+    )
 }

@@ -1,9 +1,17 @@
-//! What `passgate account …` and `passgate client …` share: an open store, beside a running gateway or without
+//! What `passgate account …`, `passgate session …` and `passgate client …` share: an open store, beside a running gateway or without
 //! one.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    io::{self, ErrorKind},
+    path::Path,
+    sync::Arc,
+};
 
-use super::{Failure, account, client, prompt};
+use super::{
+    Failure, account, client,
+    desk::{Desk, Person, Told},
+    prompt, session,
+};
 use crate::{
     account::Accounts,
     app::{self, Opened},
@@ -13,13 +21,38 @@ use crate::{
     password::Hasher,
     secret::Secret,
     store::sql::Role,
+    telemetry,
 };
 
 pub fn account(command: account::AccountCommand, config: &Path) -> Result<(), Failure> {
+    at_desk(config, async |desk, person, told| account::run(command, desk, person, told).await)
+}
+
+pub fn session(command: session::SessionCommand, config: &Path) -> Result<(), Failure> {
+    at_desk(config, async |desk, person, told| session::run(command, desk, person, told).await)
+}
+
+/// Runs a command about accounts or sessions.
+fn at_desk(
+    config: &Path,
+    run: impl AsyncFnOnce(&Desk<'_>, &Person<'_>, &mut Told<'_>) -> anyhow::Result<()>,
+) -> Result<(), Failure> {
     with_store(config, async |settings, opened| {
         let hasher = Arc::new(Hasher::new(settings.hashing).map_err(app::Error::from)?);
-        let accounts = Accounts::new(opened.store, hasher, settings.accounts, Clock::system());
-        Ok(account::run(command, &accounts, prompt::new_secret, &mut std::io::stdout()).await?)
+        let clock = Clock::system();
+        let now = clock.now();
+        let accounts = Accounts::new(Arc::clone(&opened.store), hasher, settings.accounts, clock);
+        let providers: Vec<String> = settings.providers.iter().map(|provider| provider.name.clone()).collect();
+        let desk = Desk {
+            accounts: &accounts,
+            store: &*opened.store,
+            sessions: &settings.sessions,
+            providers: &providers,
+            now,
+        };
+        let person = Person { new_secret: &prompt::new_secret, confirm: &prompt::confirm };
+        let told = &mut Told { out: &mut anstream::stdout(), err: &mut anstream::stderr() };
+        unless_unread(run(&desk, &person, told).await)
     })
 }
 
@@ -27,8 +60,8 @@ pub fn client(command: client::ClientCommand, config: &Path) -> Result<(), Failu
     with_store(config, async |settings, opened| {
         let secrets = ClientSecrets::new(&opened.master);
         let mac = |secret: &str| secrets.mac(&Secret::from(secret));
-        let out = &mut std::io::stdout();
-        Ok(client::run(command, &*opened.store, mac, &settings.clients, prompt::new_secret, out).await?)
+        let out = &mut anstream::stdout();
+        unless_unread(client::run(command, &*opened.store, mac, &settings.clients, prompt::new_secret, out).await)
     })
 }
 
@@ -39,11 +72,24 @@ pub fn with_store(
     let settings = super::load(config)?;
     block_on(async {
         let opened = app::open(&settings, &Clock::system(), Role::Command).await?;
+        // Not before: whatever keeps the store from opening is told in words.
+        telemetry::init_beside(&settings.log);
         let store = Arc::clone(&opened.store);
         let done = run(settings, opened).await;
         store.close().await;
         done
     })
+}
+
+/// What a command came to. That nobody reads on, as in `passgate account list | head`, is no failure.
+fn unless_unread(done: anyhow::Result<()>) -> Result<(), Failure> {
+    let unread = |error: &anyhow::Error| {
+        error.downcast_ref().is_some_and(|error: &io::Error| error.kind() == ErrorKind::BrokenPipe)
+    };
+    match done {
+        Err(error) if unread(&error) => Ok(()),
+        done => Ok(done?),
+    }
 }
 
 /// Runs a command that waits for something.

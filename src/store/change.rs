@@ -1,7 +1,7 @@
 //! What an [`AccountChange`] does to an account, and what follows from it: the same in every store.
 
 use super::AccountChange;
-use crate::model::{Account, Epoch};
+use crate::model::Account;
 
 /// What follows from a change, in the same step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ impl AccountChange {
             Self::Password(_) | Self::SignOut => (true, true),
         };
         if moves_epoch {
-            account.epoch = Epoch(account.epoch.0.saturating_add(1));
+            account.epoch = account.epoch.next();
         }
         Effect { moves_epoch, ends_sessions }
     }

@@ -11,6 +11,7 @@
 
 pub mod accounts;
 pub mod changes;
+pub mod deletion;
 pub mod enrolments;
 pub mod imports;
 pub mod keys;
@@ -61,6 +62,18 @@ macro_rules! store_contract {
                 an_own_password_that_nothing_proves_any_more_changes_nothing
                 an_own_password_and_sign_ins_at_once_leave_one_session
                 a_race_of_own_passwords_has_one_winner
+            }
+            deletion {
+                a_deleted_account_is_gone_with_all_that_was_its_own
+                a_deleted_account_ends_tokens_of_every_epoch_for_as_long_as_they_live
+                nobody_cannot_be_deleted
+                what_a_deleted_account_had_is_free
+                a_deleted_account_takes_part_in_nothing
+                a_race_to_delete_has_one_winner
+                a_deletion_and_sign_ins_at_once_leave_nothing_alive
+                a_deletion_and_sign_ups_at_once_leave_one_account_or_none
+                a_deletion_and_links_at_once_leave_the_identity_free
+                a_deletion_that_was_lost_is_made_again
             }
             enrolments {
                 an_account_and_its_first_session_come_together

@@ -16,6 +16,7 @@ mod clients;
 mod codec;
 mod connection;
 mod counters;
+mod deletion;
 mod durability;
 mod enrolment;
 mod imports;

@@ -94,6 +94,7 @@ delegate! {
         fn credentials_of(&self, id: AccountId) -> Result<Option<Credentials>, StoreError>;
         fn accounts(&self, after: Option<AccountId>, limit: u32) -> Result<Vec<Account>, StoreError>;
         fn change_account(&self, id: AccountId, change: &AccountChange) -> Result<Option<Account>, StoreError>;
+        fn delete_account(&self, id: AccountId) -> Result<bool, StoreError>;
         fn replace_password_hash(&self, id: AccountId, current: &str, new: &str) -> Result<bool, StoreError>;
         fn change_own_password(
             &self,

@@ -1,5 +1,7 @@
 //! The binary: exit codes, signals, and the commands beside a running gateway.
 
+mod operator;
+
 use std::{
     io::Write,
     net::TcpListener,

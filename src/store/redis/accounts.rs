@@ -70,6 +70,11 @@ impl AccountStore for RedisStore {
         self.to_its_end(async move { store.alter(id, &change).await }).await
     }
 
+    async fn delete_account(&self, id: AccountId) -> Result<bool, StoreError> {
+        let store = self.clone();
+        self.to_its_end(async move { store.delete(id).await }).await
+    }
+
     async fn replace_password_hash(&self, id: AccountId, current: &str, new: &str) -> Result<bool, StoreError> {
         self.within(self.replace_field(id, PASSWORD, current, new)).await
     }
@@ -148,8 +153,12 @@ impl RedisStore {
         Ok(Some(account))
     }
 
-    /// Raises the epoch to at least `min_epoch` and ends the sessions, if it was lower. The log is told otherwise.
+    /// Raises the epoch to at least `min_epoch` and ends the sessions, if it was lower; of an account that is gone,
+    /// deletes what came back of it. The log is told otherwise.
     pub(super) async fn raise_epoch(&self, id: AccountId, min_epoch: Epoch) -> Result<(), StoreError> {
+        if min_epoch == Epoch::GONE {
+            return self.delete(id).await.map(drop);
+        }
         loop {
             let Some(record) = self.record(id).await? else { return Ok(()) };
             if record.account.epoch >= min_epoch {
@@ -182,7 +191,7 @@ impl RedisStore {
                 Some(under_way) => under_way,
                 None => self.note(id).await?,
             };
-            let account = Account { epoch: Epoch(epoch.0.saturating_add(1)), ..record.account.clone() };
+            let account = Account { epoch: epoch.next(), ..record.account.clone() };
             let mut script = OWN_PASSWORD.prepare();
             script.key(self.0.names.account(id)).arg(under_way.field());
             script.arg(record.now.millis()).arg(millis(CHANGE_MARGIN));

@@ -156,7 +156,7 @@ impl RedisStore {
         let (subject, by_email) = named(link);
         loop {
             let Some(Whole { record, links, .. }) = self.whole(id).await? else {
-                return Err(StoreError::Corrupt(format!("an external_id is of no account: {id}")));
+                return Err(StoreError::Unavailable(format!("the account {id} was deleted meanwhile").into()));
             };
             if links.iter().any(|link| what.is_in(link)) {
                 return Ok(());

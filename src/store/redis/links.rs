@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use super::{
     RedisStore,
     claims::{Claim, Unique},
-    codec,
+    codec::{self, KeptLink},
     names::field::{self, EMAIL, PASSWORD},
     record::{Record, Whole},
     script::Script,
@@ -187,16 +187,22 @@ impl RedisStore {
             let mut script = UNLINK.prepare();
             script.key(self.0.names.account(account)).arg(field::link(id)).arg(way_in);
             if self.0.connection.run_once(&script).await? {
-                if !own.waiting {
-                    self.leave(&Unique::Link(&own.link.key), account).await?;
-                }
-                if let Some(email) = &own.by_email {
-                    self.leave(&Unique::LinkByEmail(provider, email), account).await?;
-                }
+                self.leave_link(&own, account).await?;
                 return Ok(DeleteLink::Deleted);
             }
             self.yield_to_others().await;
         }
+    }
+
+    /// Leaves what only one may have of a link that the account has not got any more.
+    pub(super) async fn leave_link(&self, link: &KeptLink, own: AccountId) -> Result<(), StoreError> {
+        if !link.waiting {
+            self.leave(&Unique::Link(&link.link.key), own).await?;
+        }
+        if let Some(email) = &link.by_email {
+            self.leave(&Unique::LinkByEmail(&link.link.key.provider, email), own).await?;
+        }
+        Ok(())
     }
 
     /// Adds a link to an account that still is as it was read, if it has none whose row begins with `start`.

@@ -84,11 +84,14 @@ pub(super) mod field {
     pub const PASSWORD: &str = "password";
     /// The canonical form of its address.
     pub const EMAIL: &str = "email";
+    /// Its `external_id`, beside what is left of it while it is being deleted.
+    pub const EXTERNAL_ID: &str = "external";
     /// There while the account is not to be seen yet.
     pub const WAITING: &str = "waiting";
 
     const SESSION: &str = "s:";
     const LINK: &str = "l:";
+    const NOTE: &str = "o:";
 
     pub fn session(id: SessionId) -> String {
         format!("{SESSION}{}", short::id(id.as_bytes()))
@@ -108,6 +111,10 @@ pub(super) mod field {
 
     /// What every node must be told of a change, until the log has it.
     pub fn note(id: &str) -> String {
-        format!("o:{id}")
+        format!("{NOTE}{id}")
+    }
+
+    pub fn is_note(field: &str) -> bool {
+        field.starts_with(NOTE)
     }
 }

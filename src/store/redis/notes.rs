@@ -7,7 +7,7 @@
 
 use std::sync::LazyLock;
 
-use super::{RedisStore, codec, names::field, script::Script};
+use super::{RedisStore, codec, deletion, names::field, script::Script};
 use crate::{model::AccountId, store::StoreError};
 
 static NOTE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/note.lua")));
@@ -86,6 +86,9 @@ impl RedisStore {
         let said: Option<String> = self.0.connection.query(&read).await?;
         if let Some(said) = &said {
             tracing::warn!(account = %note.account, "a change that another node did not finish is finished");
+            if deletion::is_told(said) {
+                self.give_up_what_it_had(note.account).await?;
+            }
             return self.tell(note, said).await;
         }
         self.append(&note.member(), &[]).await

@@ -59,6 +59,21 @@ impl AccountStore for SqlStore {
         self.writer.write(move |step| Box::pin(async move { alter(step, id, &change).await })).await
     }
 
+    async fn delete_account(&self, id: AccountId) -> Result<bool, StoreError> {
+        self.writer
+            .write(move |step| {
+                Box::pin(async move {
+                    let there = find(&mut step.connection, id).await?.is_some();
+                    if there {
+                        log_epoch(step, id, Epoch::GONE).await?;
+                        delete(step, id).await?;
+                    }
+                    Ok(there)
+                })
+            })
+            .await
+    }
+
     async fn replace_password_hash(&self, id: AccountId, current: &str, new: &str) -> Result<bool, StoreError> {
         let (current, new) = (current.to_owned(), new.to_owned());
         self.writer
@@ -179,7 +194,7 @@ async fn change_password(
     };
     let changed = sqlx::query("UPDATE accounts SET password_hash = ?, epoch = ? WHERE id = ? AND epoch = ? AND active")
         .bind(hash)
-        .bind(epoch.0.saturating_add(1))
+        .bind(epoch.next().0)
         .bind(id.to_string())
         .bind(epoch.0)
         .execute(&mut step.connection)
@@ -228,8 +243,25 @@ async fn alter(step: &mut Step, id: AccountId, change: &AccountChange) -> Result
     Ok(Some(account))
 }
 
-/// Raises the epoch to at least `min_epoch` and ends the sessions, if it was lower.
+/// Deletes an account and all that is its own, without a word to the change log.
+async fn delete(step: &mut Step, id: AccountId) -> Result<(), StoreError> {
+    sessions::delete_all(step, id).await?;
+    for deletion in [
+        "DELETE FROM links WHERE account = ?",
+        "DELETE FROM sources WHERE account = ?",
+        "DELETE FROM accounts WHERE id = ?",
+    ] {
+        sqlx::query(deletion).bind(id.to_string()).execute(&mut step.connection).await?;
+    }
+    Ok(())
+}
+
+/// Raises the epoch to at least `min_epoch` and ends the sessions, if it was lower; of an account that is gone, deletes
+/// what came back of it.
 pub(super) async fn raise_epoch(step: &mut Step, id: AccountId, min_epoch: Epoch) -> Result<(), StoreError> {
+    if min_epoch == Epoch::GONE {
+        return delete(step, id).await;
+    }
     let raised = sqlx::query("UPDATE accounts SET epoch = ?1 WHERE id = ?2 AND epoch < ?1")
         .bind(min_epoch.0)
         .bind(id.to_string())

@@ -210,6 +210,58 @@ async fn a_new_password_is_told_or_has_not_begun() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_is_deleted_with_all_it_had_or_not_at_all() {
+    at_every_step(async |scene| {
+        let ann = import("ann");
+        scene.store().import_accounts(vec![ann.clone()]).await.unwrap();
+        let id = ann.account.id;
+        let begun = scene.store().create_session(id, Epoch(0), &new_session()).await.unwrap().unwrap();
+        let answer = scene.dying.store.delete_account(id).await;
+        scene.let_time_pass().await;
+
+        let gone = scene.store().account(id).await.unwrap().is_none();
+        assert!(answer.is_err() || gone, "what was acknowledged is kept");
+        assert_eq!(scene.store().session(begun.session.id).await.unwrap().is_none(), gone);
+        let told = scene.log().await;
+        assert_eq!(told.len(), usize::from(gone));
+        assert!(told.iter().all(|change| matches!(change, Change::AccountEpoch { min_epoch: Epoch::GONE, .. })));
+        assert_eq!(scene.store().accounts(None, 10).await.unwrap().is_empty(), gone);
+        if gone {
+            for key in scene.server.tell("KEYS *") {
+                assert!(!["ann", ":link", ":external"].iter().any(|own| key.contains(own)), "{key}");
+                let goes_by_itself = scene.server.tell(&format!("PTTL {key}"))[0] != "-1";
+                assert!(goes_by_itself || !key.contains(&id.to_string()), "{key}");
+            }
+            assert_eq!(scene.server.tell("ZCARD test:accounts"), ["0"]);
+        }
+        let again = scene.store().import_accounts(vec![import("ann")]).await.unwrap().remove(0);
+        assert_eq!(again.present.is_none(), gone, "nothing of it is in anybody's way");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deletion_loses_nothing_that_another_gateway_left_to_be_told() {
+    at_every_step(async |scene| {
+        let ann = scene.kept("ann").await;
+        let begun = scene.store().create_session(ann.id, ann.epoch, &new_session()).await.unwrap().unwrap();
+        let sid = begun.session.id;
+        let _ = scene.dying.store.end_sessions(ann.id, &Sessions::One(sid)).await;
+        // Only its own entry knows until when its tokens live, once it is gone.
+        let ended = scene.store().session(sid).await.unwrap().is_none();
+        scene.clock.advance(Duration::from_secs(1));
+        assert!(scene.store().delete_account(ann.id).await.unwrap());
+        scene.let_time_pass().await;
+
+        let log = scene.log().await;
+        let told = log.iter().any(|change| matches!(change, Change::SessionEnded { sid: one, .. } if *one == sid));
+        assert_eq!(told, ended);
+        assert!(log.iter().any(|change| matches!(change, Change::AccountEpoch { min_epoch: Epoch::GONE, .. })));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_address_that_is_taken_back_is_of_one_account_or_free() {
     at_every_step(async |scene| {
         let squatter = scene.kept("ann").await;
