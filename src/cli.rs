@@ -3,9 +3,11 @@
 mod account;
 mod check;
 mod client;
+mod completions;
 mod failure;
 mod health;
 mod import;
+mod man;
 mod print_config;
 mod prompt;
 mod serve;
@@ -92,6 +94,12 @@ enum Command {
     /// Say which Passgate this is
     #[command(after_help = version::EXAMPLES)]
     Version,
+    /// Print a script by which a shell completes this command line
+    #[command(after_help = completions::EXAMPLES)]
+    Completions(completions::CompletionsArguments),
+    /// Print the manual page, or write those of all subcommands
+    #[command(after_help = man::EXAMPLES)]
+    Man(man::ManArguments),
     /// Make and change accounts; a running gateway follows at once
     #[command(subcommand, after_help = ACCOUNT_EXAMPLES)]
     Account(account::AccountCommand),
@@ -131,6 +139,8 @@ impl Cli {
             Command::PrintConfig => print_config::run(config),
             Command::Health => health::run(config),
             Command::Version => version::run(),
+            Command::Completions(arguments) => completions::run(&arguments),
+            Command::Man(arguments) => man::run(&arguments),
             Command::Account(command) => store::account(command, config),
             Command::Client(command) => store::client(command, config),
             Command::Import(command) => import::run(command, config),

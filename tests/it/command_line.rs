@@ -46,3 +46,38 @@ fn a_configuration_that_is_not_there_is_named_and_nothing_starts() {
         assert!(refused.stdout.is_empty(), "{command}");
     }
 }
+
+#[test]
+fn it_completes_its_command_line_in_every_shell() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = passgate(&["completions", shell]);
+        assert_eq!(script.status.code(), Some(0), "{shell}");
+        for word in ["print-config", "set-password", "config"] {
+            assert!(text(&script.stdout).contains(word), "{shell}: {word}");
+        }
+    }
+    let asked = "eval \"$(\"$0\" completions bash)\"; COMP_WORDS=(passgate account pro); COMP_CWORD=2; \
+                 _passgate passgate pro account; echo \"${COMPREPLY[@]}\"";
+    let completed = Command::new("bash").args(["-c", asked, env!("CARGO_BIN_EXE_passgate")]).output().unwrap();
+    assert_eq!(text(&completed.stdout), "promote\n", "{}", text(&completed.stderr));
+    assert_eq!(passgate(&["completions", "tcsh"]).status.code(), Some(64));
+}
+
+#[test]
+fn it_writes_manual_pages() {
+    let page = passgate(&["man"]);
+    assert_eq!(page.status.code(), Some(0));
+    assert!(text(&page.stdout).contains(".TH passgate 1"));
+
+    let directory = tempfile::tempdir().unwrap();
+    let to = directory.path().join("share/man1");
+    let written = passgate(&["man", "--to", to.to_str().unwrap()]);
+    assert_eq!(written.status.code(), Some(0), "{}", text(&written.stderr));
+    assert_eq!(std::fs::read(to.join("passgate.1")).unwrap(), page.stdout);
+    let of_subcommand = std::fs::read_to_string(to.join("passgate-account-create.1")).unwrap();
+    assert!(of_subcommand.contains("ada@example.com"), "{of_subcommand}");
+
+    let refused = passgate(&["man", "--to", "/dev/null/man1"]);
+    assert_eq!(refused.status.code(), Some(64));
+    assert!(text(&refused.stderr).contains("/dev/null/man1"), "{}", text(&refused.stderr));
+}
