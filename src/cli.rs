@@ -4,6 +4,7 @@ mod account;
 mod check;
 mod client;
 mod completions;
+mod config_schema;
 mod failure;
 mod health;
 mod import;
@@ -88,6 +89,9 @@ enum Command {
     /// Print the configuration in force, defaults and overrides included, secrets masked
     #[command(after_help = print_config::EXAMPLES)]
     PrintConfig,
+    /// Print the JSON Schema of the configuration, by which editors complete and check it
+    #[command(after_help = config_schema::EXAMPLES)]
+    ConfigSchema,
     /// Ask the gateway that runs with this configuration whether it is ready
     #[command(after_help = health::EXAMPLES)]
     Health,
@@ -137,6 +141,7 @@ impl Cli {
             Command::Serve => serve::run(config),
             Command::Check => check::run(config),
             Command::PrintConfig => print_config::run(config),
+            Command::ConfigSchema => config_schema::run(),
             Command::Health => health::run(config),
             Command::Version => version::run(),
             Command::Completions(arguments) => completions::run(&arguments),

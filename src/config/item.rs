@@ -15,9 +15,9 @@ pub(super) struct Walk {
     pub warnings: Vec<Flaw>,
     /// Where the keys and scalars start that were read as no secrets.
     pub shown: HashSet<usize>,
-    /// Every key ever asked for.
+    /// Every key ever asked for, by its names from the root.
     #[cfg(test)]
-    pub asked: std::collections::BTreeSet<&'static str>,
+    pub asked: std::collections::BTreeSet<String>,
 }
 
 impl Walk {

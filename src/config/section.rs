@@ -32,10 +32,10 @@ impl<'t> Section<'t> {
     pub(super) fn get(&mut self, key: &'static str) -> Option<Item<'_>> {
         if !self.known.contains(&key) {
             self.known.push(key);
-            #[cfg(test)]
-            self.walk.asked.insert(key);
         }
         let path = self.below(key);
+        #[cfg(test)]
+        self.walk.asked.insert(path.clone());
         let entry = self.entries.iter_mut().find(|entry| entry.key == key)?;
         Some(Item::entry(entry, path, self.walk))
     }

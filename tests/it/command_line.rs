@@ -64,6 +64,14 @@ fn it_completes_its_command_line_in_every_shell() {
 }
 
 #[test]
+fn the_schema_is_printed_without_a_configuration() {
+    let schema = passgate(&["config-schema"]);
+    assert_eq!(schema.status.code(), Some(0), "{}", text(&schema.stderr));
+    let json: serde_json::Value = serde_json::from_str(text(&schema.stdout)).unwrap();
+    assert_eq!(json["$schema"], "https://json-schema.org/draft/2020-12/schema");
+}
+
+#[test]
 fn it_writes_manual_pages() {
     let page = passgate(&["man"]);
     assert_eq!(page.status.code(), Some(0));
