@@ -74,7 +74,8 @@ pub fn parse(
     read(text, file_name, environment).map(|(settings, _)| settings)
 }
 
-/// The configuration in effect as YAML: defaults and environment put in, secrets as `"***"`, `${NAME}` as written.
+/// The configuration in effect as YAML: defaults and environment put in, `${NAME}` as written, other secrets masked. It
+/// reads back as the same, but for the secrets.
 ///
 /// # Errors
 /// See [`load`].

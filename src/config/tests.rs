@@ -4,6 +4,7 @@ use std::time::Duration;
 
 mod broken;
 mod environment;
+mod print;
 mod providers;
 mod schema;
 
@@ -360,21 +361,6 @@ fn the_cluster_example_is_one_to_start_from() {
     let store::Settings::Redis(redis) = settings.store else { panic!("it is about a Redis") };
     assert_eq!((redis.address.place(), redis.require_durable), ("redis.internal:6379".to_owned(), true));
     assert!(!printed(example, &variables).contains("CANARY"));
-}
-
-#[test]
-fn print_shows_what_is_in_effect_and_reads_back() {
-    for (text, variables) in [(DESIGN, &[][..]), (REFERENCE, &VARIABLES[..]), (QUICKSTART, &[]), (MINIMAL, &[])] {
-        let once = printed(text, variables);
-        for secret in ["CANARY", "quickstart-secret", "google-secret", "fb-app-secret"] {
-            assert!(!once.contains(secret), "{once}");
-        }
-        assert_eq!(printed(&once, variables), once);
-    }
-    assert_eq!(good(&printed(MINIMAL, &[])).warnings, Vec::<String>::new());
-    let printed = printed(MINIMAL, &[("PASSGATE__SERVER__DRAIN", "1m")]);
-    assert!(printed.starts_with("version: 1\nserver:\n  listen: 127.0.0.1:8080\n"), "{printed}");
-    assert!(printed.contains("\n  drain: 1m\n"), "{printed}");
 }
 
 #[test]

@@ -89,3 +89,37 @@ fn it_writes_manual_pages() {
     assert_eq!(refused.status.code(), Some(64));
     assert!(text(&refused.stderr).contains("/dev/null/man1"), "{}", text(&refused.stderr));
 }
+
+#[test]
+fn what_print_config_prints_is_a_configuration() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let directory = tempfile::tempdir().unwrap();
+    let variables = [
+        ("PASSGATE_MASTER", "canary-0123456789abcdef0123456789abcdef"),
+        ("REDIS_URL", "rediss://passgate:canary@redis.internal:6379"),
+        ("WEB_CLIENT_SECRET", "canary"),
+        ("GOOGLE_SECRET", "canary"),
+        ("FACEBOOK_SECRET", "canary"),
+        ("COMPANY_SECRET", "canary"),
+        ("UPSTREAM_KEY", "canary"),
+    ];
+    for name in ["reference", "quickstart", "cluster"] {
+        let passgate = |command: &str, file: &std::path::Path, overrides: &[(&str, &str)]| {
+            let mut command_line = Command::new(env!("CARGO_BIN_EXE_passgate"));
+            command_line.arg(command).arg("--config").arg(file).current_dir(root);
+            command_line.envs(variables).envs(overrides.iter().copied()).output().unwrap()
+        };
+        let overrides = [("PASSGATE__SERVER__DRAIN", "7s"), ("PASSGATE__CLIENTS__WEB__SECRET", "canary")];
+        let printed = passgate("print-config", &root.join(format!("config/{name}.yaml")), &overrides);
+        assert_eq!(printed.status.code(), Some(0), "{name}: {}", text(&printed.stderr));
+        let yaml = text(&printed.stdout);
+        assert!(yaml.contains("\n  drain: 7s\n") && yaml.contains("secret: \"***\""), "{yaml}");
+        assert!(!yaml.contains("canary") && !yaml.contains("quickstart-secret"), "{yaml}");
+
+        let file = directory.path().join(format!("{name}.yaml"));
+        std::fs::write(&file, yaml).unwrap();
+        let checked = passgate("check", &file, &[]);
+        assert_eq!(checked.status.code(), Some(0), "{name}: {}", text(&checked.stderr));
+        assert_eq!(passgate("print-config", &file, &[]).stdout, printed.stdout, "{name}");
+    }
+}
