@@ -92,10 +92,12 @@ tools:
 	test -n "$$missing" || exit 0; \
 	$(INSTALL)
 
-# Tests keep their accounts in a Redis and import from a PostgreSQL; each starts a server of its own.
+# Tests keep their accounts in a Redis and import from a PostgreSQL; each starts a server of its own. One runs the lines
+# of docs/endpoints.md.
 test-tools: tools
 	@missing=; \
 	command -v redis-server >/dev/null || missing="$$missing redis-server"; \
+	command -v curl >/dev/null || missing="$$missing curl"; \
 	ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$$missing postgresql"; \
 	test -n "$$missing" || exit 0; \
 	$(INSTALL)
