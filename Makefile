@@ -96,10 +96,11 @@ tools:
 	$(INSTALL)
 
 # Tests keep their accounts in a Redis and import from a PostgreSQL; each starts a server of its own. node runs one of
-# the examples.
+# the examples, curl the lines of docs/endpoints.md.
 test-tools: tools
 	@missing=; \
 	command -v redis-server >/dev/null || missing="$$missing redis-server"; \
+	command -v curl >/dev/null || missing="$$missing curl"; \
 	ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$$missing postgresql"; \
 	command -v node >/dev/null || missing="$$missing nodejs"; \
 	command -v npm >/dev/null || missing="$$missing npm"; \

@@ -4,10 +4,13 @@ mod account;
 mod audit;
 mod check;
 mod client;
+mod completions;
+mod config_schema;
 mod desk;
 mod failure;
 mod health;
 mod import;
+mod man;
 mod output;
 mod print_config;
 mod prompt;
@@ -98,12 +101,21 @@ enum Command {
     /// Print the configuration in force, defaults and overrides included, secrets masked
     #[command(after_help = print_config::EXAMPLES)]
     PrintConfig,
+    /// Print the JSON Schema of the configuration, by which editors complete and check it
+    #[command(after_help = config_schema::EXAMPLES)]
+    ConfigSchema,
     /// Ask the gateway that runs with this configuration whether it is ready
     #[command(after_help = health::EXAMPLES)]
     Health,
     /// Say which Passgate this is
     #[command(after_help = version::EXAMPLES)]
     Version,
+    /// Print a script by which a shell completes this command line
+    #[command(after_help = completions::EXAMPLES)]
+    Completions(completions::CompletionsArguments),
+    /// Print the manual page, or write those of all subcommands
+    #[command(after_help = man::EXAMPLES)]
+    Man(man::ManArguments),
     /// Look at, make and change accounts; a running gateway follows at once
     #[command(subcommand, after_help = ACCOUNT_EXAMPLES)]
     Account(account::AccountCommand),
@@ -144,8 +156,11 @@ impl Cli {
             Command::Serve => serve::run(config),
             Command::Check => check::run(config),
             Command::PrintConfig => print_config::run(config),
+            Command::ConfigSchema => config_schema::run(),
             Command::Health => health::run(config),
             Command::Version => version::run(),
+            Command::Completions(arguments) => completions::run(&arguments),
+            Command::Man(arguments) => man::run(&arguments),
             Command::Account(command) => store::account(command, config),
             Command::Session(command) => store::session(command, config),
             Command::Client(command) => store::client(command, config),

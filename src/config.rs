@@ -46,6 +46,10 @@ use crate::{
     token, upstream,
 };
 
+/// The JSON Schema (2020-12) of the file as written, for editors. Tests hold it against what is read here; where the
+/// two cannot say the same, as of values with `${NAME}` in them, the schema takes more.
+pub const SCHEMA: &str = include_str!("../config/schema.json");
+
 /// Longer than any configuration.
 const MAX_FILE: u64 = 1 << 20;
 
@@ -70,7 +74,8 @@ pub fn parse(
     read(text, file_name, environment).map(|(settings, _)| settings)
 }
 
-/// The configuration in effect as YAML: defaults and environment put in, secrets as `"***"`, `${NAME}` as written.
+/// The configuration in effect as YAML: defaults and environment put in, `${NAME}` as written, other secrets masked. It
+/// reads back as the same, but for the secrets.
 ///
 /// # Errors
 /// See [`load`].

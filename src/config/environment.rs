@@ -147,6 +147,11 @@ fn replace(template: &str, environment: &BTreeMap<String, String>) -> Result<Str
     Ok(text)
 }
 
+/// Whether a value is `${NAME}` and nothing else.
+pub(super) fn is_variable(template: &str) -> bool {
+    template.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')).is_some_and(is_name)
+}
+
 fn is_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')

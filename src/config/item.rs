@@ -3,10 +3,14 @@
 use std::collections::HashSet;
 
 use super::{
+    environment,
     section::Section,
     tree::{Entry, Flaw, Node, Place, Scalar, Value},
 };
 use crate::secret::Secret;
+
+/// What is printed instead of a secret.
+pub(super) const MASK: &str = "***";
 
 /// What a walk finds on its way.
 #[derive(Default)]
@@ -15,9 +19,9 @@ pub(super) struct Walk {
     pub warnings: Vec<Flaw>,
     /// Where the keys and scalars start that were read as no secrets.
     pub shown: HashSet<usize>,
-    /// Every key ever asked for.
+    /// Every key ever asked for, by its names from the root.
     #[cfg(test)]
-    pub asked: std::collections::BTreeSet<&'static str>,
+    pub asked: std::collections::BTreeSet<String>,
 }
 
 impl Walk {
@@ -109,19 +113,40 @@ impl<'t> Item<'t> {
         self.scalar(|scalar| parse(&scalar.text))
     }
 
-    /// A single value that is a secret: never shown, and taken out of the tree.
+    /// A single value that is a secret: never shown, and taken out of the tree. Where it is a variable of the
+    /// environment and nothing else, the name of that stays.
     pub(super) fn secret<T>(self, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+        self.masked(|_| MASK.to_owned(), parse)
+    }
+
+    /// As [`Item::secret`], where not every text is taken: what `mask` makes of the secret must be.
+    pub(super) fn masked<T>(
+        self,
+        mask: impl FnOnce(&str) -> String,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
         let Self { place, node, walk, .. } = self;
         let result = match &mut node.value {
             Value::Scalar(scalar) if scalar.lost => return None,
             Value::Scalar(scalar) if !scalar.text.is_empty() => {
-                scalar.template = None;
+                let secret = Secret::new(std::mem::take(&mut scalar.text));
+                scalar.text = mask(secret.expose());
                 scalar.quoted = true;
-                parse(Secret::new(std::mem::replace(&mut scalar.text, "***".into())).expose())
+                scalar.template = scalar.template.take().filter(|template| environment::is_variable(template));
+                parse(secret.expose())
             }
             _ => Err("a secret is wanted here: text that is not empty".into()),
         };
         result.map_err(|message| walk.flaw(place, message)).ok()
+    }
+
+    /// Makes a map of it in which it is the only entry of a list, under this key.
+    pub(super) fn lengthen(&mut self, key: &str) {
+        let place = self.node.place.clone();
+        let value = std::mem::replace(&mut self.node.value, Value::Null);
+        let list = Value::List(vec![Node { value, place: place.clone() }]);
+        let node = Node { value: list, place };
+        self.node.value = Value::Map(vec![Entry { key: key.to_owned(), place: Place::Default, node }]);
     }
 
     /// The entries of a list.

@@ -2,7 +2,10 @@
 
 use std::{fs::File, io::Read as _, path::PathBuf, time::Duration};
 
+use url::Url;
+
 use super::{
+    item::MASK,
     section::{self, Section},
     tree::Value,
 };
@@ -28,7 +31,7 @@ pub(super) fn redis_store(redis: &mut Section<'_>) -> Option<Settings> {
 }
 
 fn address(redis: &mut Section<'_>) -> Option<Address> {
-    let url = redis.secret("url", "url_file");
+    let url = redis.masked("url", "url_file", without_password);
     let ca_file = redis.get("ca_file").map(|item| item.text(pem));
     let cert_file = redis.get("cert_file").map(|item| item.text(pem));
     let key = redis.get("key_file").map(|item| item.text(|path| section::read_secret(&section::path(path)?)));
@@ -55,6 +58,17 @@ fn address(redis: &mut Section<'_>) -> Option<Address> {
         (None, _) => None,
     };
     address.with(Certificates { authorities, own }).map_err(|message| redis.flaw(url_key, message)).ok()
+}
+
+/// The URL, fit to be seen. A user without a password may be one in the wrong place.
+fn without_password(text: &str) -> String {
+    let Ok(mut url) = Url::parse(text) else { return MASK.to_owned() };
+    let masked = match (url.password(), url.username()) {
+        (Some(_), _) => url.set_password(Some(MASK)),
+        (None, "") => Ok(()),
+        (None, _) => url.set_username(MASK),
+    };
+    masked.map_or_else(|()| MASK.to_owned(), |()| url.into())
 }
 
 /// How the servers are set up.

@@ -41,11 +41,11 @@ fn upstream(name: &str, mut item: Item<'_>) -> Option<upstream::Settings> {
     if item.is("whoami") {
         return Some(settings(name, Vec::new()));
     }
-    if item.is_scalar() {
-        let server = item.text(|text| values::server(text).map_err(|message| format!("{message}; or it is `whoami`")));
-        return Some(settings(name, vec![server?]));
+    let short = item.is_scalar();
+    if short {
+        item.lengthen("servers");
     }
-    item.section(|section| long_form(name, section))
+    item.section(|section| long_form(name, short, section))
 }
 
 fn settings(name: &str, servers: Vec<upstream::Server>) -> upstream::Settings {
@@ -53,7 +53,7 @@ fn settings(name: &str, servers: Vec<upstream::Server>) -> upstream::Settings {
     upstream::Settings { name: name.to_owned(), servers, host: Host::Preserve, timeouts }
 }
 
-fn long_form(name: &str, section: &mut Section<'_>) -> Option<upstream::Settings> {
+fn long_form(name: &str, was_short: bool, section: &mut Section<'_>) -> Option<upstream::Settings> {
     let mut seen: Vec<upstream::Server> = Vec::new();
     let servers = section.required("servers").map(|item| {
         if item.is_empty_list() {
@@ -61,9 +61,10 @@ fn long_form(name: &str, section: &mut Section<'_>) -> Option<upstream::Settings
             return Vec::new();
         }
         item.list(|item| {
-            let server = item.text(|text| match values::server(text)? {
-                server if seen.contains(&server) => Err("this server is here already".to_owned()),
-                server => Ok(server),
+            let server = item.text(|text| match values::server(text) {
+                Ok(server) if seen.contains(&server) => Err("this server is here already".to_owned()),
+                Err(message) if was_short => Err(format!("{message}; or it is `whoami`")),
+                read => read,
             })?;
             seen.push(server.clone());
             Some(server)

@@ -5,7 +5,7 @@
 use std::{fmt::Display, fs::File, io::Read, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use super::{
-    item::{Item, Walk, place},
+    item::{Item, MASK, Walk, place},
     tree::{Entry, Node, Place, Scalar, Value},
     units,
 };
@@ -32,10 +32,10 @@ impl<'t> Section<'t> {
     pub(super) fn get(&mut self, key: &'static str) -> Option<Item<'_>> {
         if !self.known.contains(&key) {
             self.known.push(key);
-            #[cfg(test)]
-            self.walk.asked.insert(key);
         }
         let path = self.below(key);
+        #[cfg(test)]
+        self.walk.asked.insert(path.clone());
         let entry = self.entries.iter_mut().find(|entry| entry.key == key)?;
         Some(Item::entry(entry, path, self.walk))
     }
@@ -148,7 +148,17 @@ impl<'t> Section<'t> {
 
     /// A secret given as it is, or in a file of its own.
     pub(super) fn secret(&mut self, key: &'static str, file_key: &'static str) -> Option<Secret> {
-        let given = self.get(key).map(|item| item.secret(|text| Ok(Secret::from(text))));
+        self.masked(key, file_key, |_| MASK.to_owned())
+    }
+
+    /// As [`Section::secret`], printed as `mask` makes it.
+    pub(super) fn masked(
+        &mut self,
+        key: &'static str,
+        file_key: &'static str,
+        mask: impl FnOnce(&str) -> String,
+    ) -> Option<Secret> {
+        let given = self.get(key).map(|item| item.masked(mask, |text| Ok(Secret::from(text))));
         let place = self.place(file_key);
         let Some(file) = self.get(file_key) else { return given.flatten() };
         if given.is_some() {

@@ -54,7 +54,8 @@ pub(super) fn secrets(secrets: &mut Section<'_>) -> master::Source {
     }
     if given {
         let master = secrets.get("master").and_then(|item| {
-            item.secret(|text| match text.len() {
+            let mask = |_: &str| "*".repeat(SHORTEST_MASTER);
+            item.masked(mask, |text| match text.len() {
                 SHORTEST_MASTER.. => Ok(Secret::from(text)),
                 _ => {
                     Err("a master secret has 32 characters or more, all of them random: `openssl rand -base64 48`"

@@ -20,6 +20,8 @@ const YEARS: Duration = Duration::from_hours(24 * 3650);
 
 /// `tokens`: of access tokens (their profile is filled in later), of sessions, and the cache in bytes.
 pub(super) fn tokens(tokens: &mut Section<'_>, public_url: &str) -> (token::Settings, session::Rules, u64) {
+    // That of a URL that did not hold is none to complain of.
+    let audience = |text: &str| if text == public_url { Ok(text.to_owned()) } else { values::line(text) };
     let algorithms = [("EdDSA", Algorithm::EdDsa), ("ES256", Algorithm::Es256), ("RS256", Algorithm::Rs256)];
     let (mut access, ttl_place) = tokens.section("access", |access| {
         let settings = token::Settings {
@@ -27,7 +29,7 @@ pub(super) fn tokens(tokens: &mut Section<'_>, public_url: &str) -> (token::Sett
             access_ttl: access.duration("ttl", 15 * MINUTE, SECOND..=DAY),
             algorithm: access.choice("algorithm", &algorithms, Algorithm::EdDsa),
             leeway: access.duration("leeway", 5 * SECOND, Duration::ZERO..=MINUTE),
-            audience: access.get("audience").and_then(|item| item.text(values::line)).unwrap_or(public_url.to_owned()),
+            audience: access.with("audience", Value::plain(public_url), |item| item.text(audience)).unwrap_or_default(),
             accepted_issuers: access.list("accepted_issuers", &[], values::line),
             rotate_every: Duration::ZERO,
             publish_ahead: Duration::ZERO,

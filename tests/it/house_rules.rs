@@ -32,6 +32,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("prometheus", &["telemetry"]),
     ("tracing_subscriber", &["telemetry"]),
     ("clap", &["cli"]),
+    ("clap_complete", &["cli"]),
+    ("clap_mangen", &["cli"]),
     ("rpassword", &["cli"]),
     ("indicatif", &["cli"]),
     ("anstream", &["cli"]),

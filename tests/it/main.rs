@@ -22,6 +22,7 @@ mod failover;
 mod house_rules;
 mod import;
 mod outage;
+mod pages;
 mod provider;
 mod request_path;
 mod sessions;

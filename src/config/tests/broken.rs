@@ -194,6 +194,7 @@ pub(super) fn expect(text: &str, place: &str, part: &str) {
     let [problem] = report.problems.as_slice() else { panic!("one problem was expected in {text}{report}") };
     assert_eq!(format!("{}:{}", problem.line, problem.column), place, "{text}{report}");
     assert!(problem.message.contains(part), "{text}{report}");
+    super::schema::refuses_if_of_shape(text, &problem.message);
 }
 
 #[test]
