@@ -5,6 +5,7 @@
 //! domain refuses is part of its answer.
 
 mod change;
+mod clients;
 #[cfg(test)]
 pub(crate) mod contract;
 mod imports;
@@ -20,6 +21,7 @@ use std::{path::PathBuf, time::Duration};
 use async_trait::async_trait;
 
 pub use self::{
+    clients::{ClientChange, ClientStore, StoredClient, StoredSecret},
     imports::{Import, ImportStore, Imported, ImportedLink, LinkOutcome},
     links::{DeleteLink, InsertLink, LinkSignIn, LinkStore, Names},
     turns::{Pace, TurnStore},
@@ -315,42 +317,6 @@ pub trait SessionStore {
     /// `limit` change-log entries past their `until`, and up to `limit` sources that nobody signed in from for
     /// [`SOURCE_KNOWN_FOR`]. How many went.
     async fn sweep_expired(&self, rules: &Rules, limit: u32) -> Result<u64, StoreError>;
-}
-
-/// What is kept of a client's secret.
-#[derive(Clone, PartialEq, Eq)]
-pub enum StoredSecret {
-    /// HMAC-SHA-256 under the derived key.
-    Mac([u8; 32]),
-    /// A hash as Django makes them, until the client has shown the secret once.
-    Imported(String),
-}
-
-/// A client kept in the store, beside those of the configuration.
-#[derive(Clone)]
-pub struct StoredClient {
-    /// `client_id`.
-    pub id: ClientId,
-    /// Absent for a public client.
-    pub secret: Option<StoredSecret>,
-    /// Names of the grants it may use.
-    pub grants: Vec<String>,
-    /// What it may ask for.
-    pub scopes: Scope,
-}
-
-/// Clients kept in the store.
-#[async_trait]
-pub trait ClientStore {
-    /// Keeps a client and logs it, in one step. False when the id is taken.
-    async fn insert_client(&self, client: &StoredClient) -> Result<bool, StoreError>;
-
-    /// All of them, in the order of their ids.
-    async fn clients(&self) -> Result<Vec<StoredClient>, StoreError>;
-
-    /// Replaces the imported hash of a client's secret by the MAC of the same secret and logs it, in one step, if the
-    /// hash still is `current`; false when it is not.
-    async fn replace_secret_hash(&self, id: &ClientId, current: &str, mac: &[u8; 32]) -> Result<bool, StoreError>;
 }
 
 /// A signing key as kept: the private half sealed.

@@ -141,7 +141,9 @@ delegate! {
     ClientStore {
         fn insert_client(&self, client: &StoredClient) -> Result<bool, StoreError>;
         fn clients(&self) -> Result<Vec<StoredClient>, StoreError>;
-        fn replace_secret_hash(&self, id: &ClientId, current: &str, mac: &[u8; 32]) -> Result<bool, StoreError>;
+        fn change_client(&self, id: &ClientId, change: &ClientChange) -> Result<Option<StoredClient>, StoreError>;
+        fn delete_client(&self, id: &ClientId) -> Result<bool, StoreError>;
+        fn replace_secret(&self, id: &ClientId, current: &StoredSecret, mac: &[u8; 32]) -> Result<bool, StoreError>;
     }
     ImportStore {
         fn judge_imports(&self, imports: Vec<Import>) -> Result<Vec<Imported>, StoreError>;

@@ -63,7 +63,8 @@ impl Registry {
             }
         }
         // The client has proven itself whatever comes of it; the change log has every node read it again.
-        if let Err(error) = self.store.replace_secret_hash(&client.id, hash, mac).await {
+        let current = StoredSecret::Imported(hash.to_owned());
+        if let Err(error) = self.store.replace_secret(&client.id, &current, mac).await {
             tracing::warn!(client = %client.id, %error, "the hash of an imported client secret was not replaced");
         }
         Ok(true)
