@@ -6,6 +6,8 @@ mod client;
 mod failure;
 mod health;
 mod import;
+#[cfg_attr(not(test), expect(dead_code, reason = "the commands that list come next"))]
+mod output;
 mod print_config;
 mod prompt;
 mod serve;

@@ -1,7 +1,11 @@
 //! What `passgate account …` and `passgate client …` share: an open store, beside a running gateway or without
 //! one.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    io::{self, ErrorKind},
+    path::Path,
+    sync::Arc,
+};
 
 use super::{Failure, account, client, prompt};
 use crate::{
@@ -19,7 +23,7 @@ pub fn account(command: account::AccountCommand, config: &Path) -> Result<(), Fa
     with_store(config, async |settings, opened| {
         let hasher = Arc::new(Hasher::new(settings.hashing).map_err(app::Error::from)?);
         let accounts = Accounts::new(opened.store, hasher, settings.accounts, Clock::system());
-        Ok(account::run(command, &accounts, prompt::new_secret, &mut std::io::stdout()).await?)
+        unless_unread(account::run(command, &accounts, prompt::new_secret, &mut anstream::stdout()).await)
     })
 }
 
@@ -27,8 +31,8 @@ pub fn client(command: client::ClientCommand, config: &Path) -> Result<(), Failu
     with_store(config, async |settings, opened| {
         let secrets = ClientSecrets::new(&opened.master);
         let mac = |secret: &str| secrets.mac(&Secret::from(secret));
-        let out = &mut std::io::stdout();
-        Ok(client::run(command, &*opened.store, mac, &settings.clients, prompt::new_secret, out).await?)
+        let out = &mut anstream::stdout();
+        unless_unread(client::run(command, &*opened.store, mac, &settings.clients, prompt::new_secret, out).await)
     })
 }
 
@@ -44,6 +48,17 @@ pub fn with_store(
         store.close().await;
         done
     })
+}
+
+/// What a command came to. That nobody reads on, as in `passgate account list | head`, is no failure.
+fn unless_unread(done: anyhow::Result<()>) -> Result<(), Failure> {
+    let unread = |error: &anyhow::Error| {
+        error.downcast_ref().is_some_and(|error: &io::Error| error.kind() == ErrorKind::BrokenPipe)
+    };
+    match done {
+        Err(error) if unread(&error) => Ok(()),
+        done => Ok(done?),
+    }
 }
 
 /// Runs a command that waits for something.

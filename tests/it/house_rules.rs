@@ -34,6 +34,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     ("rpassword", &["cli"]),
     ("indicatif", &["cli"]),
+    ("anstream", &["cli"]),
+    ("unicode_width", &["cli"]),
 ];
 
 /// Lines, tests included.
