@@ -28,7 +28,10 @@ use crate::{
     cors::Cors,
     listener::{self, BindError, Bound, Limits, RouterApp},
     master::{self, ClientSecrets, Master},
-    oauth::{OAuth, client::Registry},
+    oauth::{
+        OAuth,
+        client::{LoadError, Registry},
+    },
     password::{self, Hasher},
     provider::{self, Providers},
     proxy::{self, Gateway, observe::Observer, unread},
@@ -81,6 +84,9 @@ pub enum Error {
     /// The signing keys.
     #[error(transparent)]
     Keys(#[from] keys::OpenError),
+    /// The clients of the configuration and the store.
+    #[error(transparent)]
+    Clients(#[from] LoadError),
     /// What other identity providers are asked with.
     #[error(transparent)]
     Providers(#[from] provider::Unusable),
@@ -101,11 +107,14 @@ impl Error {
             Self::OpenRedis(error) => error.exit_code(),
             Self::Store(StoreError::Unavailable(_))
             | Self::Master(master::OpenError::Store(_))
+            | Self::Clients(LoadError::Store(StoreError::Unavailable(_)))
             | Self::Keys(keys::OpenError::Store(_)) => 69,
-            Self::Master(_) | Self::Keys(keys::OpenError::Sealed(_)) | Self::Hashing(password::SetupError::Cost(_)) => {
-                64
-            }
+            Self::Master(_)
+            | Self::Clients(LoadError::Twice(_))
+            | Self::Keys(keys::OpenError::Sealed(_))
+            | Self::Hashing(password::SetupError::Cost(_)) => 64,
             Self::Store(StoreError::Corrupt(_))
+            | Self::Clients(LoadError::Store(StoreError::Corrupt(_)))
             | Self::Keys(_)
             | Self::Providers(_)
             | Self::Hashing(_)
@@ -258,7 +267,7 @@ impl App {
         let client_secrets = ClientSecrets::new(&master);
         let client_secret_mac = Arc::new(move |secret: &str| client_secrets.mac(&Secret::from(secret)));
         let clients = Registry::new(&settings.clients, client_secret_mac, Arc::clone(&hasher), Arc::clone(&store));
-        clients.reload().await?;
+        clients.load().await?;
         let oauth = Arc::new(OAuth {
             clients,
             accounts: Arc::clone(&accounts),

@@ -116,7 +116,21 @@ impl Registry {
         registry
     }
 
-    /// Reads the store's clients again; called at start and when the change log says so.
+    /// Reads the store's clients for the first time.
+    ///
+    /// # Errors
+    /// When the configuration has one of them, too: which of the two is meant is for the operator to say.
+    pub async fn load(&self) -> Result<(), LoadError> {
+        let stored = self.store.clients().await?;
+        let twice = stored.iter().find(|stored| self.configured.iter().any(|other| other.id == stored.id));
+        if let Some(client) = twice {
+            return Err(LoadError::Twice(client.id.clone()));
+        }
+        self.replace_stored(stored);
+        Ok(())
+    }
+
+    /// Reads the store's clients again; called when the change log says so.
     pub async fn reload(&self) -> Result<(), StoreError> {
         self.replace_stored(self.store.clients().await?);
         Ok(())
@@ -127,7 +141,11 @@ impl Registry {
             self.configured.iter().map(|client| (client.id.as_str().into(), Arc::clone(client))).collect();
         for stored in stored {
             if all.contains_key(stored.id.as_str()) {
-                tracing::warn!(client = %stored.id, "this client is both in the configuration and in the store: the configuration holds");
+                tracing::warn!(
+                    client = %stored.id,
+                    "this client is both in the configuration and in the store: the configuration holds until the next \
+                     start, which is refused"
+                );
                 continue;
             }
             let client = Client::from(stored);
@@ -145,6 +163,20 @@ impl Registry {
     pub fn first_configured(&self, grant: Grant) -> Option<Arc<Client>> {
         self.configured.iter().find(|client| client.may_use(grant)).cloned()
     }
+}
+
+/// The clients cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// See [`StoreError`].
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The configuration and the store have one of the same id.
+    #[error(
+        "the client {0} is in the configuration and in the store as well: take it out of `clients` in the \
+         configuration, or delete the one in the store with `passgate client delete {0}`"
+    )]
+    Twice(ClientId),
 }
 
 impl From<StoredClient> for Client {

@@ -121,6 +121,26 @@ async fn the_stores_clients_come_and_go_and_never_shadow_the_configuration() {
 }
 
 #[tokio::test]
+async fn a_client_in_configuration_and_store_is_no_beginning() {
+    let store = TestStore::fresh().await;
+    let registry = registry_of(&[settings("web", Some("s3cret")), settings("spa", None)], store.clone());
+    let stored = |id: &str| StoredClient {
+        id: id.into(),
+        secret: None,
+        grants: vec!["password".to_owned()],
+        scopes: Scope::default(),
+    };
+    store.insert_client(&stored("mobile")).await.unwrap();
+    registry.load().await.unwrap();
+    assert!(registry.find("mobile").is_some());
+    store.insert_client(&stored("web")).await.unwrap();
+    let error = registry.load().await.unwrap_err().to_string();
+    assert!(error.starts_with("the client web is") && error.contains("passgate client delete web"), "{error}");
+    registry.reload().await.unwrap();
+    assert!(!registry.find("web").unwrap().is_public(), "one that comes later changes nothing");
+}
+
+#[tokio::test]
 async fn the_first_client_for_a_grant_is_the_first_of_the_configuration() {
     let converts = Settings { grants: vec![Grant::ConvertToken], ..settings("a", None) };
     let configured = [converts, settings("web", Some("s3cret")), settings("b", None)];
