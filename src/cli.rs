@@ -6,7 +6,7 @@ mod client;
 mod failure;
 mod health;
 mod import;
-#[cfg_attr(not(test), expect(dead_code, reason = "the commands that list come next"))]
+mod keys;
 mod output;
 mod print_config;
 mod prompt;
@@ -75,7 +75,8 @@ Examples:
 const CLIENT_EXAMPLES: &str = "\
 Examples:
   passgate client create mobile
-  passgate client list";
+  passgate client list
+  passgate client rotate-secret mobile";
 
 #[derive(Subcommand)]
 enum Command {
@@ -97,9 +98,12 @@ enum Command {
     /// Make and change accounts; a running gateway follows at once
     #[command(subcommand, after_help = ACCOUNT_EXAMPLES)]
     Account(account::AccountCommand),
-    /// Make and list OAuth clients kept in the store
+    /// Make, list and change OAuth clients kept in the store
     #[command(subcommand, after_help = CLIENT_EXAMPLES)]
     Client(client::ClientCommand),
+    /// List, rotate and revoke signing keys
+    #[command(subcommand, after_help = keys::EXAMPLES)]
+    Keys(keys::KeysCommand),
     /// Take accounts over from another system
     #[command(subcommand, after_help = IMPORT_EXAMPLES)]
     Import(import::ImportCommand),
@@ -135,6 +139,7 @@ impl Cli {
             Command::Version => version::run(),
             Command::Account(command) => store::account(command, config),
             Command::Client(command) => store::client(command, config),
+            Command::Keys(command) => store::keys(command, config),
             Command::Import(command) => import::run(command, config),
         }
     }

@@ -1,7 +1,7 @@
 //! Secrets from the person at the terminal or from standard input; never from an argument, which others on the
-//! machine can see and shells remember.
+//! machine can see and shells remember. And whether that person means it.
 
-use std::io::{self, BufRead, IsTerminal};
+use std::io::{self, BufRead, IsTerminal, Write as _};
 
 use anyhow::{Context, bail, ensure};
 use zeroize::Zeroizing;
@@ -10,6 +10,30 @@ use crate::secret::Secret;
 
 /// Longest line that is read, bytes. Above every password and client secret that is taken.
 const MAX_LINE: u64 = 4096;
+
+/// Asks whether to do what `question` says, which names all that is lost by it. With `yes` the answer is known.
+///
+/// # Errors
+///
+/// Unless the answer is yes: also when there is no terminal to ask at.
+pub fn confirm(question: &str, yes: bool) -> anyhow::Result<()> {
+    if yes {
+        return Ok(());
+    }
+    let (stdin, mut stderr) = (io::stdin(), io::stderr());
+    if !(stdin.is_terminal() && stderr.is_terminal()) {
+        bail!("{question}\nThere is no terminal to ask at, and nothing was done: `--yes` says yes");
+    }
+    write!(stderr, "{question}\nGo on? [y/N] ").context("cannot ask at the terminal")?;
+    is_yes(stdin.lock())
+}
+
+fn is_yes(input: impl BufRead) -> anyhow::Result<()> {
+    let mut answer = String::new();
+    input.take(MAX_LINE).read_line(&mut answer).context("cannot read the answer")?;
+    ensure!(["y", "yes"].contains(&answer.trim().to_lowercase().as_str()), "nothing was done");
+    Ok(())
+}
 
 /// Asks for a new secret, called `what`: twice at a terminal, else the first line of standard input.
 /// `from_stdin` reads the line from a terminal too.
@@ -57,6 +81,16 @@ mod tests {
             ("crème\n".as_bytes(), "crème"),
         ] {
             assert_eq!(read(input).as_deref(), Ok(secret));
+        }
+    }
+
+    #[test]
+    fn only_a_yes_is_a_yes() {
+        for yes in ["y\n", "Y\r\n", "yes", " YES \n"] {
+            assert!(is_yes(yes.as_bytes()).is_ok(), "{yes:?}");
+        }
+        for no in ["", "\n", "n\n", "no\n", "yep\n", "y y\n", "\ny\n"] {
+            assert!(is_yes(no.as_bytes()).is_err(), "{no:?}");
         }
     }
 

@@ -1,5 +1,5 @@
-//! What `passgate account …` and `passgate client …` share: an open store, beside a running gateway or without
-//! one.
+//! What the commands on accounts, clients, keys and the store share: an open store, beside a running gateway or
+//! without one.
 
 use std::{
     io::{self, ErrorKind},
@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Failure, account, client, prompt};
+use super::{Failure, account, client, keys, prompt};
 use crate::{
     account::Accounts,
     app::{self, Opened},
@@ -17,6 +17,7 @@ use crate::{
     password::Hasher,
     secret::Secret,
     store::sql::Role,
+    token::keys::by_hand::ByHand,
 };
 
 pub fn account(command: account::AccountCommand, config: &Path) -> Result<(), Failure> {
@@ -32,7 +33,17 @@ pub fn client(command: client::ClientCommand, config: &Path) -> Result<(), Failu
         let secrets = ClientSecrets::new(&opened.master);
         let mac = |secret: &str| secrets.mac(&Secret::from(secret));
         let out = &mut anstream::stdout();
-        unless_unread(client::run(command, &*opened.store, mac, &settings.clients, prompt::new_secret, out).await)
+        let (ask, confirm) = (prompt::new_secret, prompt::confirm);
+        unless_unread(client::run(command, &*opened.store, mac, &settings.clients, ask, confirm, out).await)
+    })
+}
+
+pub fn keys(command: keys::KeysCommand, config: &Path) -> Result<(), Failure> {
+    with_store(config, async |settings, opened| {
+        let (store, tokens, now) = (&*opened.store, &settings.tokens, Clock::system().now());
+        let by_hand = ByHand::new(store, &opened.master, tokens)?;
+        let out = &mut anstream::stdout();
+        unless_unread(keys::run(command, store, &by_hand, tokens, now, prompt::confirm, out).await)
     })
 }
 

@@ -1,5 +1,7 @@
 //! Signing keys: next, current, previous; sealed in the store, parsed once, swapped whole.
 
+pub mod by_hand;
+
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
