@@ -72,6 +72,9 @@ pub enum Error {
     /// The store's file.
     #[error(transparent)]
     OpenStore(#[from] sql::OpenError),
+    /// A copy of the store's file.
+    #[error(transparent)]
+    BackUp(#[from] sql::BackUpError),
     /// The store's Redis.
     #[error(transparent)]
     OpenRedis(#[from] store::redis::OpenError),
@@ -104,6 +107,7 @@ impl Error {
         match self {
             Self::Bind(error) => error.exit_code(),
             Self::OpenStore(error) => error.exit_code(),
+            Self::BackUp(error) => error.exit_code(),
             Self::OpenRedis(error) => error.exit_code(),
             Self::Store(StoreError::Unavailable(_))
             | Self::Master(master::OpenError::Store(_))

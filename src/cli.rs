@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand, and exit codes as sysexits.h has them.
 
 mod account;
+mod backup;
 mod check;
 mod client;
 mod failure;
@@ -10,6 +11,7 @@ mod keys;
 mod output;
 mod print_config;
 mod prompt;
+mod restored;
 mod serve;
 mod store;
 mod version;
@@ -104,6 +106,12 @@ enum Command {
     /// List, rotate and revoke signing keys
     #[command(subcommand, after_help = keys::EXAMPLES)]
     Keys(keys::KeysCommand),
+    /// Copy the store into a file, beside a running gateway or without one
+    #[command(after_help = backup::EXAMPLES)]
+    Backup(backup::Backup),
+    /// Tell the store what became of it
+    #[command(subcommand, after_help = restored::STORE_EXAMPLES)]
+    Store(restored::StoreCommand),
     /// Take accounts over from another system
     #[command(subcommand, after_help = IMPORT_EXAMPLES)]
     Import(import::ImportCommand),
@@ -140,6 +148,8 @@ impl Cli {
             Command::Account(command) => store::account(command, config),
             Command::Client(command) => store::client(command, config),
             Command::Keys(command) => store::keys(command, config),
+            Command::Backup(backup) => backup::run(&backup, config),
+            Command::Store(command) => store::store(command, config),
             Command::Import(command) => import::run(command, config),
         }
     }

@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Failure, account, client, keys, prompt};
+use super::{Failure, account, client, keys, prompt, restored};
 use crate::{
     account::Accounts,
     app::{self, Opened},
@@ -44,6 +44,16 @@ pub fn keys(command: keys::KeysCommand, config: &Path) -> Result<(), Failure> {
         let by_hand = ByHand::new(store, &opened.master, tokens)?;
         let out = &mut anstream::stdout();
         unless_unread(keys::run(command, store, &by_hand, tokens, now, prompt::confirm, out).await)
+    })
+}
+
+pub fn store(command: restored::StoreCommand, config: &Path) -> Result<(), Failure> {
+    with_store(config, async |settings, opened| {
+        let restored::StoreCommand::Restored(restored) = command;
+        let (store, now) = (&*opened.store, Clock::system().now());
+        let by_hand = ByHand::new(store, &opened.master, &settings.tokens)?;
+        let out = &mut anstream::stdout();
+        unless_unread(restored::run(&restored, store, &by_hand, now, prompt::confirm, out).await)
     })
 }
 

@@ -20,6 +20,7 @@ mod durability;
 mod failover;
 mod house_rules;
 mod import;
+mod operations;
 mod outage;
 mod provider;
 mod request_path;
