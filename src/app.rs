@@ -27,7 +27,7 @@ use crate::{
     config::Settings,
     cors::Cors,
     listener::{self, BindError, Bound, Limits, RouterApp},
-    master::{self, ClientSecrets, Master},
+    master::{self, ClientSecrets, Masters},
     oauth::{
         OAuth,
         client::{LoadError, Registry},
@@ -184,8 +184,8 @@ pub struct Opened {
     pub store: Arc<dyn Store>,
     /// The change log as this process knows it.
     pub changes: Arc<View>,
-    /// The master secret.
-    pub master: Master,
+    /// The master secret, and those before it.
+    pub masters: Masters,
     /// The deployment's id.
     pub deployment_id: [u8; 16],
     /// The store again, where gateways can count turns together in it.
@@ -204,8 +204,8 @@ pub async fn open(settings: &Settings, clock: &Clock, role: Role) -> Result<Open
             (Arc::new(redis.clone()), Some(Arc::new(redis)))
         }
     };
-    let (master, deployment) = master::open(&settings.master, &*store).await?;
-    Ok(Opened { store, changes, master, deployment_id: deployment.id, turns })
+    let (masters, deployment) = master::open(&settings.master, &settings.previous_masters, &*store).await?;
+    Ok(Opened { store, changes, masters, deployment_id: deployment.id, turns })
 }
 
 /// Where tries are counted: together, where gateways can.
@@ -261,25 +261,28 @@ impl App {
         let admin =
             settings.admin.map(|address| listener::bind(&listener::Settings { address, tls: None })).transpose()?;
 
-        let Opened { store, changes, master, deployment_id, turns } = open(&settings, &clock, Role::Serve).await?;
+        let Opened { store, changes, masters, deployment_id, turns } = open(&settings, &clock, Role::Serve).await?;
         let cursor = catch_up(&*store, &changes, None, clock.now()).await?;
         let (tokens, now) = (settings.tokens.clone(), clock.now());
-        let keys = Arc::new(KeyRing::open(Arc::clone(&store), &master, deployment_id, tokens, now).await?);
+        let keys = Arc::new(KeyRing::open(Arc::clone(&store), &masters, deployment_id, tokens, now).await?);
         let hasher = Arc::new(Hasher::new(settings.hashing)?);
         let accounts =
             Arc::new(Accounts::new(Arc::clone(&store), Arc::clone(&hasher), settings.accounts, clock.clone()));
-        let client_secrets = ClientSecrets::new(&master);
-        let client_secret_mac = Arc::new(move |secret: &str| client_secrets.mac(&Secret::from(secret)));
-        let clients = Registry::new(&settings.clients, client_secret_mac, Arc::clone(&hasher), Arc::clone(&store));
+        let client_secrets = masters.each(ClientSecrets::new);
+        let client_secret_macs = Arc::new(move |secret: &str| {
+            let secret = Secret::from(secret);
+            client_secrets.iter().map(|secrets| secrets.mac(&secret)).collect()
+        });
+        let clients = Registry::new(&settings.clients, client_secret_macs, Arc::clone(&hasher), Arc::clone(&store));
         clients.load().await?;
         let oauth = Arc::new(OAuth {
             clients,
             accounts: Arc::clone(&accounts),
             providers: Providers::new(settings.providers, clock.clone())?,
-            throttle: Throttle::new(settings.throttle, counters(turns), &master, clock.clone()),
+            throttle: Throttle::new(settings.throttle, counters(turns), &masters, clock.clone()),
             store: Arc::clone(&store),
             keys: Arc::clone(&keys),
-            refresh_tokens: RefreshTokens::new(&master, deployment_id),
+            refresh_tokens: RefreshTokens::new(&masters, deployment_id),
             sessions: settings.sessions,
         });
         let authenticator = Arc::new(Authenticator::new(

@@ -344,6 +344,10 @@ pub trait KeyStore {
     /// was faster.
     async fn insert_key(&self, key: &StoredKey, known: &[String]) -> Result<bool, StoreError>;
 
+    /// Replaces what is kept of a key by the same key sealed anew, if it still is `current`; false when it is not. It is
+    /// not logged: whoever knows the key goes on.
+    async fn reseal_key(&self, kid: &str, current: &[u8], sealed: &[u8]) -> Result<bool, StoreError>;
+
     /// Deletes a key and logs it, in one step: what it signed holds no more. False when there is none.
     async fn delete_key(&self, kid: &str) -> Result<bool, StoreError>;
 }
@@ -398,6 +402,10 @@ pub trait ChangeStore {
 
     /// Claims a fresh store; whoever came first is returned.
     async fn claim_deployment(&self, deployment: &Deployment) -> Result<Deployment, StoreError>;
+
+    /// Puts the deployment under another master secret and logs it as [`Change::Keys`], in one step, if it still is
+    /// `current`; false when it is not.
+    async fn replace_master_check(&self, current: &Deployment, master_check: &[u8; 32]) -> Result<bool, StoreError>;
 
     /// How the store is, found out by trying; an error says the same as [`Health::Unreachable`], and why.
     async fn ping(&self) -> Result<Health, StoreError>;

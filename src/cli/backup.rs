@@ -46,8 +46,8 @@ fn told(settings: &Settings, to: &Path, size: u64, taken_at: Timestamp) -> Strin
         master::Source::Given(_) => "`secrets.master` of the configuration".to_owned(),
     };
     format!(
-        "Wrote {} ({} KiB), taken at {}.\nThe master secret is not in it: keep {master} elsewhere, never beside the \
-         backup.\n",
+        "Wrote {} ({} KiB), taken at {}.\nThe master secret ({master}) is not in it: keep a copy of that elsewhere, never \
+         beside the backup.\n",
         to.display(),
         size.div_ceil(1024),
         taken_at.to_rfc3339(),

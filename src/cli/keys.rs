@@ -1,6 +1,6 @@
 //! `passgate keys …`: signing keys, and the master secret that they are sealed under.
 
-use std::io::Write;
+use std::{io::Write, time::Duration};
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
@@ -9,12 +9,14 @@ use serde::Serialize;
 use super::output::{Format, List};
 use crate::{
     clock::Timestamp,
+    master::Masters,
     store::Store,
     token::{
         Settings,
         keys::{
             OpenError,
             by_hand::{self, ByHand, Listed, Revoked, Rotated, State},
+            reseal::{self, Resealed},
         },
     },
 };
@@ -24,6 +26,7 @@ Examples:
   passgate keys list
   passgate keys rotate
   passgate keys revoke KID
+  passgate keys reseal
 
 Keys rotate by themselves (tokens.keys.rotate_every). docs/operations.md says when to do it by hand.";
 
@@ -55,6 +58,38 @@ For a key that somebody else may have. Running gateways refuse its access tokens
 tokens go on, so that apps which refresh on 401 notice nothing. If it is the one that signs, another is made which
 signs at once.")]
     Revoke(Revoke),
+    /// Put the store under a new master secret
+    #[command(after_help = "\
+Examples:
+  passgate keys reseal
+  passgate keys reseal --yes
+
+To change the master secret: give every gateway the new one as secrets.master_file (or master), with the one before in
+secrets.previous_master_files (or previous_masters), and start it again; until all are, nothing changes. Then run this
+once. It seals the signing keys anew, and says until when the previous one is still needed.")]
+    Reseal(Reseal),
+}
+
+/// Whether to ask.
+#[derive(Args)]
+pub struct Reseal {
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+}
+
+/// What the commands work on.
+pub struct Site<'a> {
+    /// Where the keys are.
+    pub store: &'a dyn Store,
+    /// The master secret, and those before it.
+    pub masters: &'a Masters,
+    /// `tokens`.
+    pub tokens: &'a Settings,
+    /// How long a refresh token holds that is not used.
+    pub idle_ttl: Duration,
+    /// The present.
+    pub now: Timestamp,
 }
 
 /// How to rotate.
@@ -128,18 +163,18 @@ impl Record {
 /// In words for the operator; a [`StoreError`](crate::store::StoreError) can be downcast to.
 pub async fn run(
     command: KeysCommand,
-    store: &dyn Store,
-    keys: &ByHand<'_>,
-    settings: &Settings,
-    now: Timestamp,
+    site: &Site<'_>,
     confirm: impl FnOnce(&str, bool) -> anyhow::Result<()>,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
+    let &Site { store, masters, tokens, now, .. } = site;
+    let keys = &ByHand::new(store, masters, tokens)?;
     match command {
-        KeysCommand::List(format) => list(by_hand::list(&store.keys().await?, settings, now), format, out),
+        KeysCommand::List(format) => list(by_hand::list(&store.keys().await?, tokens, now), format, out),
         KeysCommand::Rotate(Rotate { at_once }) => rotate(keys, at_once, now, out).await,
+        KeysCommand::Reseal(Reseal { yes }) => reseal(site, |question| confirm(question, yes), out).await,
         KeysCommand::Revoke(Revoke { kid, yes }) => {
-            let stored = by_hand::list(&store.keys().await?, settings, now);
+            let stored = by_hand::list(&store.keys().await?, tokens, now);
             let Some(key) = stored.into_iter().find(|key| key.kid == kid) else { return Err(unknown(&kid)) };
             confirm(&question(&key), yes)?;
             revoke(keys, &key, now, out).await
@@ -193,6 +228,55 @@ async fn revoke(keys: &ByHand<'_>, key: &Listed, now: Timestamp, out: &mut impl 
     Ok(())
 }
 
+async fn reseal(
+    site: &Site<'_>,
+    confirm: impl FnOnce(&str) -> anyhow::Result<()>,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
+    let &Site { store, masters, idle_ttl, now, .. } = site;
+    if masters.is_behind() {
+        confirm(RESEAL_QUESTION)?;
+    }
+    let Resealed { moved, keys, left } = reseal::reseal(store, masters).await.map_err(explain)?;
+    let already = if moved { "now" } else { "already" };
+    writeln!(out, "The store is under the configured master secret {already}. Signing keys sealed under it: {keys}.")?;
+    if !left.is_empty() {
+        writeln!(
+            out,
+            "\nThese cannot be opened with any of the master secrets, and so stay as they are: {}. `passgate keys revoke` \
+             deletes them.",
+            left.join(" ")
+        )?;
+    }
+    if !moved {
+        return Ok(());
+    }
+    writeln!(
+        out,
+        "\n\
+         The previous one has to stay in the configuration until {}: until then there are refresh tokens of before. Each\n\
+         is renewed under the new one when it is used. Backups of before open with the previous one alone.",
+        (now + idle_ttl).to_rfc3339()
+    )?;
+    let clients = store.clients().await?;
+    let confidential: Vec<_> =
+        clients.iter().filter(|client| client.secret.is_some()).map(|client| client.id.as_str()).collect();
+    if !confidential.is_empty() {
+        writeln!(
+            out,
+            "\n\
+             What is kept of the secret of a client in the store is renewed when the client shows it. One that has not by\n\
+             then needs a new secret (`passgate client rotate-secret`). These have secrets: {}",
+            confidential.join(" ")
+        )?;
+    }
+    Ok(())
+}
+
+const RESEAL_QUESTION: &str = "\
+This puts the store under the configured master secret. A gateway that has only the previous one cannot start any
+more, and refuses the refresh tokens made from now on: every gateway has to have been started with both.";
+
 /// What a change without notice means beyond the gateways.
 const CACHES: &str = "\
 Gateways follow by themselves. Whoever else verifies these tokens and caches /.well-known/jwks.json (an upstream, an
@@ -227,7 +311,12 @@ mod tests {
     use super::*;
     use crate::{
         cli::failure::{Failure, USAGE},
-        store::{ChangeStore as _, KeyStore as _, StoreError, testing::TestStore},
+        master::Master,
+        model::Scope,
+        store::{
+            ChangeStore as _, ClientStore as _, KeyStore as _, StoreError, StoredClient, StoredSecret,
+            testing::TestStore,
+        },
         token::fixture::{NOW, master, ring, settings},
     };
 
@@ -250,9 +339,12 @@ mod tests {
             question.clone_into(&mut asked);
             Ok(())
         };
-        let keys = ByHand::new(store, &master(), &settings)?;
-        run(parse(line), store, &keys, &settings, NOW, confirm, &mut out).await?;
+        run(parse(line), &site(store, &master(), &settings), confirm, &mut out).await?;
         Ok((anstream::adapter::strip_str(&String::from_utf8(out)?).to_string(), asked))
+    }
+
+    fn site<'a>(store: &'a TestStore, masters: &'a Masters, tokens: &'a Settings) -> Site<'a> {
+        Site { store, masters, tokens, idle_ttl: Duration::from_hours(14 * 24), now: NOW }
     }
 
     async fn run_line(store: &TestStore, line: &str) -> String {
@@ -329,10 +421,9 @@ KID{gap}  ALGORITHM  STATE                               CREATED               S
         let settings = settings(&[]);
         ring(&store, settings.clone()).await;
         let kid = kids(&store).await.remove(0);
-        let keys = ByHand::new(&*store, &master(), &settings).unwrap();
         let command = parse(&format!("keys revoke -- {kid}"));
         let no = |_: &str, yes: bool| anyhow::bail!("nothing was done, {yes}");
-        let refused = run(command, &*store, &keys, &settings, NOW, no, &mut Vec::new()).await.unwrap_err();
+        let refused = run(command, &site(&store, &master(), &settings), no, &mut Vec::new()).await.unwrap_err();
         assert_eq!(refused.to_string(), "nothing was done, false");
         assert_eq!(kids(&store).await, [kid]);
     }
@@ -343,6 +434,46 @@ KID{gap}  ALGORITHM  STATE                               CREATED               S
             let KeysCommand::Revoke(Revoke { kid, yes }) = parse(line) else { panic!("{line}") };
             assert!(yes && kid.starts_with('-') && kid.ends_with("Wbu0"), "{line}: {kid}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_store_is_resealed_after_a_question_and_what_is_left_to_do_is_told() {
+        let store = TestStore::fresh().await;
+        ring(&store, settings(&[])).await;
+        let client = StoredClient {
+            id: "batch".into(),
+            secret: Some(StoredSecret::Mac([7; 32])),
+            grants: Vec::new(),
+            scopes: Scope::default(),
+        };
+        store.insert_client(&client).await.unwrap();
+        let secret = |text: &str| Master::new(&text.into()).unwrap();
+        let new = || secret("another secret of thirty-two bytes");
+        let masters = Masters::new(new(), vec![secret("0123456789abcdef0123456789abcdef")]);
+        assert!(masters.follow(&store.deployment().await.unwrap().unwrap()));
+        let settings = settings(&[]);
+        let site = site(&store, &masters, &settings);
+        let no = |question: &str, _: bool| anyhow::bail!("{question}");
+        let asked = run(parse("keys reseal"), &site, no, &mut Vec::new()).await.unwrap_err().to_string();
+        assert!(asked.contains("every gateway has to have been started with both"), "{asked}");
+        assert!(masters.follow(&store.deployment().await.unwrap().unwrap()) && masters.is_behind());
+
+        let reseal = async || {
+            let mut out = Vec::new();
+            let yes = |_: &str, yes: bool| if yes { Ok(()) } else { Err(anyhow::anyhow!("--yes was given")) };
+            run(parse("keys reseal --yes"), &site, yes, &mut out).await.unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        let told = reseal().await;
+        assert!(
+            told.starts_with("The store is under the configured master secret now. Signing keys sealed under it: 1.")
+        );
+        assert!(told.contains("until 2001-09-23T01:46:40Z") && told.contains("These have secrets: batch"), "{told}");
+        assert!(new().fits(&store.deployment().await.unwrap().unwrap()));
+        assert_eq!(
+            reseal().await,
+            "The store is under the configured master secret already. Signing keys sealed under it: 1.\n"
+        );
     }
 
     #[tokio::test]

@@ -163,7 +163,7 @@ fn to_do(restored: &Restored) -> String {
     format!(
         "\
 What happened after {taken_at} is gone. By hand:
-- Who was deactivated or lost a role since, has it back: `passgate account deactivate EMAIL`.
+- Who was deactivated, deleted or lost a role since, is as before: `passgate account deactivate EMAIL`.
 - Passwords that were changed since are the old ones again. Where they were changed because somebody knew them:
   `passgate account set-password EMAIL`.
 - Accounts made since are gone; their owners sign up again. Links to providers are as they were.

@@ -30,7 +30,7 @@ pub fn account(command: account::AccountCommand, config: &Path) -> Result<(), Fa
 
 pub fn client(command: client::ClientCommand, config: &Path) -> Result<(), Failure> {
     with_store(config, async |settings, opened| {
-        let secrets = ClientSecrets::new(&opened.master);
+        let secrets = ClientSecrets::new(opened.masters.in_force());
         let mac = |secret: &str| secrets.mac(&Secret::from(secret));
         let out = &mut anstream::stdout();
         let (ask, confirm) = (prompt::new_secret, prompt::confirm);
@@ -40,10 +40,15 @@ pub fn client(command: client::ClientCommand, config: &Path) -> Result<(), Failu
 
 pub fn keys(command: keys::KeysCommand, config: &Path) -> Result<(), Failure> {
     with_store(config, async |settings, opened| {
-        let (store, tokens, now) = (&*opened.store, &settings.tokens, Clock::system().now());
-        let by_hand = ByHand::new(store, &opened.master, tokens)?;
+        let site = keys::Site {
+            store: &*opened.store,
+            masters: &opened.masters,
+            tokens: &settings.tokens,
+            idle_ttl: settings.sessions.idle_ttl,
+            now: Clock::system().now(),
+        };
         let out = &mut anstream::stdout();
-        unless_unread(keys::run(command, store, &by_hand, tokens, now, prompt::confirm, out).await)
+        unless_unread(keys::run(command, &site, prompt::confirm, out).await)
     })
 }
 
@@ -51,7 +56,7 @@ pub fn store(command: restored::StoreCommand, config: &Path) -> Result<(), Failu
     with_store(config, async |settings, opened| {
         let restored::StoreCommand::Restored(restored) = command;
         let (store, now) = (&*opened.store, Clock::system().now());
-        let by_hand = ByHand::new(store, &opened.master, &settings.tokens)?;
+        let by_hand = ByHand::new(store, &opened.masters, &settings.tokens)?;
         let out = &mut anstream::stdout();
         unless_unread(restored::run(&restored, store, &by_hand, now, prompt::confirm, out).await)
     })

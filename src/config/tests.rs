@@ -287,7 +287,7 @@ fn the_reference_says_what_the_defaults_are() {
 fn the_reference_has_every_key() {
     let everything = "
 server: { listen: [{ address: '[::1]:1', tls: { cert_file: a, key_file: b } }] }
-secrets: { master: 0123456789abcdef0123456789abcdef }
+secrets: { master: 0123456789abcdef0123456789abcdef, previous_masters: [0123456789abcdef0123456789abcdef] }
 store: { redis: { url: a } }
 identity_headers: { map: { X-User: sub } }
 ";

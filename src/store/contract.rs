@@ -188,6 +188,8 @@ macro_rules! store_contract {
                 a_deleted_client_is_gone_and_logged
                 a_race_to_replace_an_imported_secret_has_one_winner
                 a_fresh_store_is_claimed_once
+                a_key_is_sealed_anew_only_if_it_still_is_as_it_was
+                a_deployment_comes_under_another_master_once
                 a_store_in_order_answers
             }
         }

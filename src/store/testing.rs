@@ -152,6 +152,7 @@ delegate! {
     KeyStore {
         fn keys(&self) -> Result<Vec<StoredKey>, StoreError>;
         fn insert_key(&self, key: &StoredKey, known: &[String]) -> Result<bool, StoreError>;
+        fn reseal_key(&self, kid: &str, current: &[u8], sealed: &[u8]) -> Result<bool, StoreError>;
         fn delete_key(&self, kid: &str) -> Result<bool, StoreError>;
     }
     ChangeStore {
@@ -160,6 +161,11 @@ delegate! {
         fn reapply_changes(&self, changes: &[Change]) -> Result<(), StoreError>;
         fn deployment(&self) -> Result<Option<Deployment>, StoreError>;
         fn claim_deployment(&self, deployment: &Deployment) -> Result<Deployment, StoreError>;
+        fn replace_master_check(
+            &self,
+            current: &Deployment,
+            master_check: &[u8; 32]
+        ) -> Result<bool, StoreError>;
         fn ping(&self) -> Result<Health, StoreError>;
         fn close(&self) -> ();
     }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::{
-    Answer, PASSWORD, Tokens, exchange,
+    Answer, PASSWORD, RedisServer, Tokens, exchange,
     process::{Serving, configuration, free_port, passgate, stderr, stdout},
 };
 
@@ -192,6 +192,40 @@ async fn a_rotation_publishes_first_and_one_at_once_signs_at_once() {
 }
 
 #[tokio::test]
+async fn every_gateway_on_a_redis_follows_what_is_done_beside_one() {
+    let redis = RedisServer::start();
+    let start = async || {
+        let (directory, port) = (tempfile::tempdir().unwrap(), free_port());
+        let yaml = format!(
+            "store: {{ redis: {{ url: \"redis://{}\" }} }}\n{}",
+            redis.address,
+            secrets(port, "{ master: \"0123456789abcdef0123456789abcdef\" }")
+        );
+        std::fs::write(directory.path().join("passgate.yaml"), yaml).unwrap();
+        let serving = Serving::start(directory.path(), port).await;
+        Site { directory, port, serving }
+    };
+    let (here, there) = (start().await, start().await);
+    let created = command(here.path(), &["account", "create", "ada@example.com"], PASSWORD);
+    assert!(created.status.success(), "{}", stderr(&created));
+    let tokens = here.sign_in().await;
+    assert_eq!(there.get(&tokens).await, 200);
+    here.done(&["keys", "revoke", "--yes", "--", &kid(&tokens)]);
+    for site in [&here, &there] {
+        soon("its tokens are refused", async || site.get(&tokens).await == 401).await;
+    }
+    let tokens = Tokens::of(&there.refresh(&tokens).await);
+    assert_eq!(there.get(&tokens).await, 200);
+    here.done(&["store", "restored", "--taken-at", "2026-01-01T00:00:00Z", "--yes"]);
+    for site in [&here, &there] {
+        soon("its tokens are refused again", async || site.get(&tokens).await == 401).await;
+        assert_eq!(site.refresh(&tokens).await.status, 400);
+    }
+    let again = there.sign_in().await;
+    assert_eq!(here.get(&again).await, 200);
+}
+
+#[tokio::test]
 async fn a_deleted_client_gets_nothing_any_more_and_its_access_tokens_live_on() {
     let site = Site::start().await;
     let made = site.done(&["client", "create", "batch"]);
@@ -239,7 +273,7 @@ async fn after_a_restored_backup_everybody_signs_in_again() {
     let before = site.sign_in().await;
     let told = site.done(&["backup", "--to", "backup.db"]);
     let taken_at = told.split_once("taken at ").unwrap().1.split_once(".\n").unwrap().0.to_owned();
-    assert!(told.contains("keep the file data/master.secret elsewhere"), "{told}");
+    assert!(told.contains("(the file data/master.secret) is not in it: keep a copy of that elsewhere"), "{told}");
     assert_eq!(site.get(&before).await, 200, "the gateway goes on");
     let after = site.sign_in().await;
 
@@ -282,6 +316,56 @@ async fn a_running_gateway_follows_when_the_store_is_said_to_be_restored() {
     assert_eq!(site.refresh(&tokens).await.status, 400);
     let again = site.sign_in().await;
     assert_eq!(site.get(&again).await, 200);
+}
+
+/// The section `secrets` in the place of the default.
+fn secrets(port: u16, yaml: &str) -> String {
+    format!("secrets: {yaml}\n{}", configuration(port))
+}
+
+#[tokio::test]
+async fn a_new_master_secret_takes_the_place_of_the_old_one_and_nobody_signs_in_again() {
+    let site = Site::start().await;
+    let secret_in = |told: &str| told.lines().find_map(|line| line.strip_prefix("client_secret: ")).unwrap().to_owned();
+    let used = secret_in(&site.done(&["client", "create", "used"]));
+    let unused = secret_in(&site.done(&["client", "create", "unused"]));
+    let (first, second) = (site.sign_in().await, site.sign_in().await);
+    let (directory, port) = site.stop().await;
+    let write = |yaml: &str| std::fs::write(directory.path().join("passgate.yaml"), secrets(port, yaml)).unwrap();
+    std::fs::write(directory.path().join("new.secret"), "n".repeat(48)).unwrap();
+    write("{ master_file: new.secret }");
+    let alone = command(directory.path(), &["serve"], "");
+    assert_eq!(alone.status.code(), Some(64), "{}", stderr(&alone));
+    assert!(stderr(&alone).contains("previous_master_files"), "{}", stderr(&alone));
+
+    write("{ master_file: new.secret, previous_master_files: [data/master.secret] }");
+    let serving = Serving::start(directory.path(), port).await;
+    let site = Site { directory, port, serving };
+    assert_eq!(site.get(&first).await, 200);
+    let first = Tokens::of(&site.refresh(&first).await);
+    assert!(site.refused(&["keys", "reseal"]).contains("nothing was done"));
+
+    // Beside the running gateway, which writes under the new one from then on.
+    let told = site.done(&["keys", "reseal", "--yes"]);
+    assert!(told.contains("now. Signing keys sealed under it: 1") && told.contains("unused used"), "{told}");
+    assert_eq!(site.get(&first).await, 200);
+    // The second byte of a refresh token names the secret.
+    let master = |tokens: &Tokens| tokens.refresh[4..7].to_owned();
+    soon("new tokens are under the new one", async || master(&site.sign_in().await) != master(&first)).await;
+    let first = Tokens::of(&site.refresh(&first).await);
+    assert_eq!(site.try_to_sign_in("used", &used).await.status, 200);
+    site.done(&["keys", "rotate", "--at-once"]);
+
+    let (directory, port) = site.stop().await;
+    std::fs::write(directory.path().join("passgate.yaml"), secrets(port, "{ master_file: new.secret }")).unwrap();
+    std::fs::remove_file(directory.path().join("data/master.secret")).unwrap();
+    let serving = Serving::start(directory.path(), port).await;
+    let site = Site { directory, port, serving };
+    assert_eq!(site.get(&first).await, 200);
+    assert_eq!(site.refresh(&first).await.status, 200);
+    assert_eq!(site.try_to_sign_in("used", &used).await.status, 200);
+    assert_eq!(site.refresh(&second).await.status, 400, "one that was not used since is lost");
+    assert_eq!(site.try_to_sign_in("unused", &unused).await.status, 401);
 }
 
 #[tokio::test]

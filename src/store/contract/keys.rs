@@ -241,6 +241,42 @@ pub async fn a_fresh_store_is_claimed_once(bench: &Bench) {
     }
 }
 
+pub async fn a_key_is_sealed_anew_only_if_it_still_is_as_it_was(bench: &Bench) {
+    let given = key("k1", 1);
+    bench.store().insert_key(&given, &[]).await.unwrap();
+    bench.store().insert_key(&key("k2", 2), &["k1".to_owned()]).await.unwrap();
+    for (kid, current) in [("k1", &[9][..]), ("k1", &[]), ("k3", &given.sealed)] {
+        assert!(!bench.store().reseal_key(kid, current, &[7; 40]).await.unwrap());
+    }
+    assert!(bench.store().reseal_key("k1", &given.sealed, &[7; 40]).await.unwrap());
+    assert!(!bench.store().reseal_key("k1", &given.sealed, &[8; 40]).await.unwrap());
+    let [one, two] = bench.there.store.keys().await.unwrap().try_into().ok().unwrap();
+    assert_eq!((one.kid, one.algorithm, one.sealed), (given.kid, given.algorithm, vec![7; 40]));
+    assert_eq!((one.created_at, one.signs_from), (given.created_at, given.signs_from));
+    assert_eq!(two.sealed, given.sealed);
+    assert_eq!(bench.log().await.len(), 2, "it is the same key");
+}
+
+pub async fn a_deployment_comes_under_another_master_once(bench: &Bench) {
+    let first = Deployment { id: [1; 16], master_check: [2; 32] };
+    assert!(!bench.store().replace_master_check(&first, &[3; 32]).await.unwrap(), "nobody has claimed it");
+    bench.store().claim_deployment(&first).await.unwrap();
+    for other in [Deployment { id: [9; 16], ..first }, Deployment { master_check: [9; 32], ..first }] {
+        assert!(!bench.store().replace_master_check(&other, &[3; 32]).await.unwrap());
+    }
+    assert!(bench.log().await.is_empty());
+    let answers = bench
+        .at_once(8, |store, i| async move {
+            store.replace_master_check(&first, &[u8::try_from(i).unwrap() + 10; 32]).await.unwrap()
+        })
+        .await;
+    let winner = answers.iter().position(|replaced| *replaced).unwrap();
+    assert_eq!(answers.iter().filter(|replaced| **replaced).count(), 1);
+    let master_check = [u8::try_from(winner).unwrap() + 10; 32];
+    assert_eq!(bench.there.store.deployment().await.unwrap(), Some(Deployment { master_check, ..first }));
+    assert_eq!(bench.log().await, [Change::Keys]);
+}
+
 pub async fn a_store_in_order_answers(bench: &Bench) {
     bench.store().ping().await.unwrap();
     bench.there.store.ping().await.unwrap();

@@ -2,7 +2,7 @@
 
 use crate::{
     clock::Timestamp,
-    master::Master,
+    master::{Each, Masters},
     store::{Store, StoredKey},
     token::{
         Algorithm, Settings,
@@ -103,14 +103,14 @@ pub enum Revoked {
 /// Makes and deletes keys.
 pub struct ByHand<'a> {
     store: &'a dyn Store,
-    sealer: Sealer,
+    sealers: Each<Sealer>,
     settings: &'a Settings,
 }
 
 impl<'a> ByHand<'a> {
-    /// In a store under this master secret.
-    pub fn new(store: &'a dyn Store, master: &Master, settings: &'a Settings) -> Result<Self, OpenError> {
-        Ok(Self { store, sealer: Sealer::new(master)?, settings })
+    /// In a store under one of these master secrets.
+    pub fn new(store: &'a dyn Store, masters: &Masters, settings: &'a Settings) -> Result<Self, OpenError> {
+        Ok(Self { store, sealers: masters.try_each(Sealer::new)?, settings })
     }
 
     /// Makes a key. It signs when it has been published for as long as keys are, or at once; the one that signs
@@ -178,7 +178,7 @@ impl<'a> ByHand<'a> {
         let key = tokio::task::spawn_blocking(move || SigningKey::generate(algorithm, now, signs_from))
             .await
             .map_err(|_| OpenError::Crypto("make a signing key"))??
-            .seal(&self.sealer)?;
+            .seal(self.sealers.in_force())?;
         let kids: Vec<_> = known.iter().map(|key| key.kid.clone()).collect();
         if !self.store.insert_key(&key, &kids).await? {
             return Ok(None);
