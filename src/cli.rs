@@ -103,7 +103,7 @@ enum Command {
     /// Make, list and change OAuth clients kept in the store
     #[command(subcommand, after_help = CLIENT_EXAMPLES)]
     Client(client::ClientCommand),
-    /// List, rotate and revoke signing keys
+    /// List, rotate and revoke signing keys; put the store under a new master secret
     #[command(subcommand, after_help = keys::EXAMPLES)]
     Keys(keys::KeysCommand),
     /// Copy the store into a file, beside a running gateway or without one
@@ -226,5 +226,43 @@ mod tests {
         let mut without = Vec::new();
         search(&Cli::command(), "", &mut without);
         assert_eq!(without, Vec::<String>::new());
+    }
+
+    /// The command lines of ours in a text that has one a line.
+    fn command_lines(text: &str) -> Vec<Vec<String>> {
+        let lines = text.lines().filter_map(|line| line.split(" #").next());
+        let calls = lines.flat_map(|line| line.split(['|', '&'])).filter_map(|part| {
+            let words = part.split_whitespace().map(str::to_owned);
+            let words: Vec<_> = words.skip_while(|word| word.starts_with("PASSGATE_")).collect();
+            (words.first()? == "passgate").then_some(words)
+        });
+        calls.collect()
+    }
+
+    #[test]
+    fn every_command_line_in_help_and_manual_is_one() {
+        fn examples(command: &clap::Command, all: &mut String) {
+            let help = command.clone().render_long_help().to_string();
+            let shown = help.split("Examples:\n").nth(1).unwrap_or_default().split("\n\n").next().unwrap_or_default();
+            // In the first of them, words beside each other tell what a line does.
+            for line in shown.lines().map(|line| line.trim().split("   ").next().unwrap_or_default()) {
+                all.push_str(line);
+                all.push('\n');
+            }
+            command.get_subcommands().for_each(|below| examples(below, all));
+        }
+        let mut all = String::new();
+        examples(&Cli::command(), &mut all);
+        let manual = include_str!("../docs/operations.md");
+        for fenced in manual.split("```sh\n").skip(1) {
+            all.push_str(fenced.split("```").next().unwrap_or_default());
+        }
+        let lines = command_lines(&all.replace("$(date -u +%Y%m%dT%H%M%SZ)", "now"));
+        assert!(lines.len() > 60, "{}", lines.len());
+        for line in lines {
+            if let Err(error) = Cli::try_parse_from(&line) {
+                assert_eq!(error.exit_code(), 0, "{}: {error}", line.join(" "));
+            }
+        }
     }
 }

@@ -280,7 +280,7 @@ more, and refuses the refresh tokens made from now on: every gateway has to have
 /// What a change without notice means beyond the gateways.
 const CACHES: &str = "\
 Gateways follow by themselves. Whoever else verifies these tokens and caches /.well-known/jwks.json (an upstream, an
-API gateway) has to read it again now: until then it refuses the new key's tokens, and takes a revoked key's for good.";
+API gateway) has to read it again now: until then it refuses tokens of the new key, and accepts those of a revoked one.";
 
 fn question(key: &Listed) -> String {
     let what = match key.state {
