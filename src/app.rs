@@ -6,6 +6,7 @@ mod upkeep;
 use std::{
     io,
     net::SocketAddr,
+    path::Path,
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
@@ -206,6 +207,15 @@ pub async fn open(settings: &Settings, clock: &Clock, role: Role) -> Result<Open
     };
     let (masters, deployment) = master::open(&settings.master, &settings.previous_masters, &*store).await?;
     Ok(Opened { store, changes, masters, deployment_id: deployment.id, turns })
+}
+
+/// Copies the store of `settings` into a new file, beside a gateway or without one; its size, bytes. `None` when the store
+/// is not a file: others are backed up by their own means.
+pub async fn back_up(settings: &Settings, to: &Path) -> Result<Option<u64>, Error> {
+    match &settings.store {
+        store::Settings::Sqlite { path } => Ok(Some(sql::back_up(path, to).await?)),
+        store::Settings::Redis(_) => Ok(None),
+    }
 }
 
 /// Where tries are counted: together, where gateways can.

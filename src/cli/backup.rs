@@ -9,7 +9,7 @@ use crate::{
     app,
     clock::{Clock, Timestamp},
     config::Settings,
-    master, store,
+    master,
 };
 
 pub const EXAMPLES: &str = "\
@@ -31,11 +31,10 @@ pub struct Backup {
 
 pub fn run(backup: &Backup, config: &Path) -> Result<(), Failure> {
     let settings = super::load(config)?;
-    let store::Settings::Sqlite { path } = &settings.store else { return Err(Failure::usage(REDIS)) };
     block_on(async {
         // Before the copy begins: what is written from now on may not be in it.
         let taken_at = Clock::system().now();
-        let size = store::sql::back_up(path, &backup.to).await.map_err(app::Error::from)?;
+        let size = app::back_up(&settings, &backup.to).await?.ok_or_else(|| Failure::usage(REDIS))?;
         super::print(&told(&settings, &backup.to, size, taken_at))
     })
 }
