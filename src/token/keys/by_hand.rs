@@ -54,7 +54,8 @@ pub struct Listed {
 pub fn list(stored: &[StoredKey], settings: &Settings, now: Timestamp) -> Vec<Listed> {
     let ours = |key: &&StoredKey| Algorithm::from_name(&key.algorithm).is_some();
     let starts: Vec<_> = stored.iter().filter(ours).map(|key| key.signs_from).collect();
-    let current = rotation::current(starts.iter().copied(), now).and_then(|at| starts.get(at)).copied();
+    // As whoever signs has it: by a clock that is behind all of them, the first.
+    let current = starts.get(rotation::current(starts.iter().copied(), now).unwrap_or(0)).copied();
     let listed = |key: &StoredKey| {
         let successor = starts.iter().copied().find(|start| *start > key.signs_from);
         let state = match current {
@@ -142,14 +143,19 @@ impl<'a> ByHand<'a> {
         for _ in 0..MAX_TRIES {
             let stored = self.store.keys().await?;
             let keys = list(&stored, self.settings, now);
-            let Some(key) = keys.iter().find(|key| key.kid == kid) else { break };
-            if key.state != State::Signs {
-                let deleted = self.store.delete_key(kid).await?;
-                return Ok(if deleted { Revoked::Gone { successor } } else { Revoked::Unknown });
+            let found = keys.iter().find(|key| key.kid == kid);
+            if let (Some(key), None) = (found, &successor)
+                && key.state == State::Signs
+            {
+                successor = self.make(&stored, start(Some(key), now, now, self.settings), now).await?;
+                continue;
             }
-            successor = self.make(&stored, start(Some(key), now, now, self.settings), now).await?;
+            let deleted = self.store.delete_key(kid).await?;
+            // Gone already, once there is a successor, is what was asked for.
+            let is_gone = deleted || successor.is_some();
+            return Ok(if is_gone { Revoked::Gone { successor } } else { Revoked::Unknown });
         }
-        if successor.is_some() { Err(OpenError::Contended) } else { Ok(Revoked::Unknown) }
+        Err(OpenError::Contended)
     }
 
     /// Makes a key that signs at once, and deletes all others: no token that was signed before holds. The new `kid`.
@@ -325,6 +331,19 @@ mod tests {
         assert_eq!((first.state, first.signs_from), (State::Signs, NOW - Duration::from_secs(5)));
         let ring = ring(&store, settings(&[])).await;
         assert_eq!(sign(&ring, NOW).1, first.kid);
+    }
+
+    #[tokio::test]
+    async fn by_a_clock_that_is_behind_the_key_that_signs_is_revoked_all_the_same() {
+        let store = TestStore::fresh().await;
+        let ring = ring(&store, settings(&[])).await;
+        let (token, first) = sign(&ring, NOW);
+        let behind = NOW - HOUR;
+        assert_eq!(states(&store, behind).await, [State::Signs]);
+        let Revoked::Gone { successor: Some(successor) } = revoke(&store, &first, behind).await else { panic!() };
+        ring.refresh(NOW).await.unwrap();
+        assert_eq!(ring.verify(&token, NOW), Err(Invalid::UnknownKey));
+        assert_eq!(sign(&ring, NOW).1, successor.kid);
     }
 
     #[tokio::test]
