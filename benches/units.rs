@@ -29,6 +29,7 @@ use passgate::{
     clock::Clock,
     config::{self, Settings},
     hygiene,
+    identity::Writer,
     model::{AccountId, ClientId, Scope, SessionId},
     route::Routes,
     session::{Presented, Session, Verdict},
@@ -120,7 +121,7 @@ fn route_of_a_path(bencher: Bencher, path: &str) {
 /// What signs and verifies, with some tokens.
 struct Scene {
     authenticator: Authenticator,
-    identity: passgate::identity::Settings,
+    identity: Writer,
     requests: Vec<HeaderMap>,
     claims: Claims,
 }
@@ -140,13 +141,13 @@ impl Scene {
             let opened = app::open(&settings, &clock, Role::Command).await.unwrap();
             let tokens = Mint::open(&opened, &settings).await.tokens(TOKENS);
             let (store, tokens_settings) = (Arc::clone(&opened.store), settings.tokens.clone());
-            let keys = KeyRing::open(store, &opened.master, opened.deployment_id, tokens_settings, clock.now());
+            let keys = KeyRing::open(store, &opened.masters, opened.deployment_id, tokens_settings, clock.now());
             let keys = Arc::new(keys.await.unwrap());
             let claims = keys.verify(&tokens[0], clock.now()).unwrap();
             let authenticator = Authenticator::new(
                 keys,
                 Arc::clone(&opened.changes),
-                Arc::new(settings.identity.clone()),
+                settings.identity.clone(),
                 clock,
                 settings.max_staleness,
                 settings.token_cache,
@@ -158,7 +159,7 @@ impl Scene {
                 headers
             };
             let requests = tokens.iter().map(bearing).collect();
-            Self { authenticator, identity: settings.identity, requests, claims }
+            Self { authenticator, identity: Writer::new(settings.identity), requests, claims }
         })
     }
 }

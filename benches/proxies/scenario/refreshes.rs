@@ -33,7 +33,7 @@ const MOST_COUNTS: usize = 3;
 pub async fn run(options: &Options) -> Section {
     let stage = Stage::set(upstream::start().await).await;
     let (opened, settings) = stage.open().await;
-    let tokens = RefreshTokens::new(&opened.master, opened.deployment_id);
+    let tokens = RefreshTokens::new(&opened.masters, opened.deployment_id);
     let mut sessions = Vec::new();
     for n in 0..CONNECTIONS {
         sessions.push(Refreshing::begin(&opened, &settings, n).await);
