@@ -3,10 +3,11 @@
 //! All lines go to standard output, one event each. Only `serve` writes logs there, so nothing else competes for it; of a
 //! command beside it there are security events alone, on standard error, where no person sees them.
 //! Three kinds of lines are told apart by their target: `passgate::…` (what the program does), [`ACCESS`] (one
-//! per request) and [`AUDIT`] (who did what to accounts, sessions and keys).
+//! per request) and [`AUDIT`] (who did what to accounts, sessions and keys: [`audit`]).
 
 mod access;
 pub mod admin;
+pub mod audit;
 mod line;
 pub mod metrics;
 mod output;

@@ -1,5 +1,6 @@
 //! The binary: exit codes, signals, and the commands beside a running gateway.
 
+mod log;
 mod operator;
 
 use std::{
