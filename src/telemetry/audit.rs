@@ -203,7 +203,7 @@ events! {
     /// Accounts were imported, so many that were not there before.
     ACCOUNTS_IMPORTED = "accounts.imported"; by Cli; [accounts] []
     /// A signing key was made: the first one, or the next one in time.
-    KEY_MADE = "key.made"; by Gateway Cli; [key] [algorithm]
+    KEY_MADE = "key.made"; by Gateway; [key] [algorithm]
     /// A signing key was made by hand to take the place of the one that signs.
     KEY_ROTATED = "key.rotated"; by Cli; [key] []
     /// A signing key was taken out before its time: what it signed holds no more.
@@ -222,8 +222,9 @@ events! {
     MASTER_ROTATED = "master.rotated", alarming; by Cli; [keys] []
     /// A copy of the store was made: whoever has it and the master secret can sign for everybody.
     STORE_BACKED_UP = "store.backed_up"; by Cli; [] []
-    /// A store out of a backup was made fit to go on, everybody signed out: so many accounts.
-    STORE_RESTORED = "store.restored", alarming; by Cli; [] [accounts]
+    /// A store out of a backup was made fit to go on: `key` signs now, all other signing keys are gone, and so many accounts
+    /// were signed out.
+    STORE_RESTORED = "store.restored", alarming; by Cli; [key] [accounts]
 }
 
 impl Event {
