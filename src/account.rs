@@ -147,12 +147,13 @@ impl Accounts {
         Self { store, hasher, settings, clock }
     }
 
-    /// Signs a stranger up, with a first session where one is given, in one step.
-    pub async fn register(
+    /// A stranger's account, and a first session where one is given, to be [made](Self::enrol): its fields are judged and
+    /// its password is hashed.
+    pub async fn prepare(
         &self,
         registration: Registration,
         first_session: Option<NewSession>,
-    ) -> Result<(Account, Option<SessionStart>), RegisterError> {
+    ) -> Result<Enrolment, RegisterError> {
         let Registration { email, username, first_name, password } = registration;
         let faults = self.faults(Draft {
             email: Some(&email),
@@ -163,11 +164,23 @@ impl Accounts {
         none(faults.await?)?;
         let password = Some(password);
         let new = NewAccount { email, email_verified: false, username, first_name, password, staff: false };
-        self.insert(new, first_session).await
+        Ok(Enrolment { session: first_session, ..self.hashed(new).await? })
+    }
+
+    /// Makes what was prepared, the account and its first session, in one step.
+    pub async fn enrol(&self, new: &Enrolment) -> Result<(Account, Option<SessionStart>), RegisterError> {
+        match self.store.insert_account(new).await? {
+            InsertAccount::Inserted { session, .. } => Ok((new.account.clone(), session)),
+            InsertAccount::EmailTaken => Err(RegisterError::Fields(vec![("email", fields::TAKEN.to_owned())])),
+            InsertAccount::ExternalIdTaken | InsertAccount::LinkTaken => {
+                Err(StoreError::Corrupt("an account without external_id and link collided with another's".to_owned())
+                    .into())
+            }
+        }
     }
 
     /// Everything wrong with the fields that a sign-up has, for a caller that has found others absent: all wrong
-    /// fields are told at once. [`Accounts::register`] asks this itself.
+    /// fields are told at once. [`Accounts::prepare`] asks this itself.
     pub async fn faults(&self, draft: Draft<'_>) -> Result<Faults, RegisterError> {
         if self.settings.registration { self.judge(draft).await } else { Err(RegisterError::Closed) }
     }
@@ -182,7 +195,7 @@ impl Accounts {
             password: new.password.as_ref(),
         });
         none(faults.await?)?;
-        Ok(self.insert(new, None).await?.0)
+        Ok(self.enrol(&self.hashed(new).await?).await?.0)
     }
 
     /// The account of this address and password, at equal cost for unknown, inactive and known ones. Its epoch
@@ -307,11 +320,7 @@ impl Accounts {
     }
 
     /// Keeps an account whose fields hold.
-    async fn insert(
-        &self,
-        new: NewAccount,
-        first_session: Option<NewSession>,
-    ) -> Result<(Account, Option<SessionStart>), RegisterError> {
+    async fn hashed(&self, new: NewAccount) -> Result<Enrolment, RegisterError> {
         let email_key = email::key(new.email.trim());
         let password_hash = match new.password {
             Some(password) => Some(self.hasher.hash(password).await?),
@@ -331,16 +340,7 @@ impl Accounts {
             epoch: Epoch::default(),
             created_at: self.clock.now(),
         };
-        let new =
-            Enrolment { password_hash, session: first_session, ..Enrolment::of(account.clone(), email_key.as_deref()) };
-        match self.store.insert_account(&new).await? {
-            InsertAccount::Inserted { session, .. } => Ok((account, session)),
-            InsertAccount::EmailTaken => Err(RegisterError::Fields(vec![("email", fields::TAKEN.to_owned())])),
-            InsertAccount::ExternalIdTaken | InsertAccount::LinkTaken => {
-                Err(StoreError::Corrupt("an account without external_id and link collided with another's".to_owned())
-                    .into())
-            }
-        }
+        Ok(Enrolment { password_hash, ..Enrolment::of(account, email_key.as_deref()) })
     }
 
     /// Hashes a password that has just verified at today's cost. The sign-in holds whatever comes of it.

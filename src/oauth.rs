@@ -12,6 +12,7 @@ mod issue;
 mod limits;
 mod links;
 mod revoke;
+mod sign_up;
 
 use std::sync::Arc;
 

@@ -3,10 +3,12 @@
 //! All lines go to standard output, one event each. Only `serve` writes logs there, so nothing else competes for it; of a
 //! command beside it there are security events alone, on standard error, where no person sees them.
 //! Three kinds of lines are told apart by their target: `passgate::…` (what the program does), [`ACCESS`] (one
-//! per request) and [`AUDIT`] (who did what to accounts, sessions and keys).
+//! per request) and [`AUDIT`] (who did what to accounts, sessions and keys: [`audit`]).
 
 mod access;
 pub mod admin;
+pub mod audit;
+mod line;
 pub mod metrics;
 mod output;
 
@@ -20,6 +22,7 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
+use self::line::OneLine;
 pub use self::{
     access::{Access, access},
     output::Written,
@@ -81,12 +84,12 @@ where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let text = is_text(settings, terminal);
-    let lines = fmt::layer().with_writer(writer);
     let lines = if text {
-        let colours = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        lines.with_ansi(colours).boxed()
+        let coloured = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        fmt::layer().with_writer(OneLine { writer, coloured }).with_ansi(coloured).boxed()
     } else {
-        lines.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed()
+        let lines = fmt::layer().with_writer(writer).json();
+        lines.flatten_event(true).with_current_span(false).with_span_list(false).boxed()
     };
     tracing_subscriber::registry().with(targets(settings)).with(lines)
 }
@@ -187,10 +190,14 @@ mod tests {
     #[test]
     fn a_line_of_text_cannot_be_forged_by_a_line_break() {
         let lines = logged(Format::Text, Level::INFO, true, || {
-            tracing::info!(target: "passgate", name = "a\nforged \u{1b}[2J line", "read");
+            let evil = "a\nforged \r\t\0\u{7f}\u{9b}\u{1b}[2J line";
+            tracing::info!(target: "passgate", name = evil, shown = %evil, debugged = ?evil, "read");
+            tracing::info!(target: "passgate", "{evil}");
+            tracing::info!(target: "passgate", error = &std::io::Error::other(evil) as &dyn Error);
         });
-        assert_eq!(lines.lines().count(), 1, "{lines}");
-        assert!(!lines.contains('\u{1b}'), "{lines:?}");
+        assert_eq!(lines.lines().count(), 3, "{lines}");
+        assert!(lines.chars().all(|c| c == '\n' || !c.is_control()), "{lines:?}");
+        assert!(lines.contains("a\\nforged"), "and nothing is lost: {lines}");
     }
 
     #[test]

@@ -78,14 +78,12 @@ async fn create(
         }
         None => (None, None, None),
     };
-    let registered = api.accounts.register(registration, first_session).await;
-    let (account, start) = registered.map_err(refusal).inspect_err(failed)?;
-    caller.signed_up(account.id);
+    let enrolment = api.accounts.prepare(registration, first_session).await.map_err(refusal).inspect_err(failed)?;
+    let start = api.oauth.sign_up(enrolment, &caller).await.map_err(refusal).inspect_err(failed)?;
 
     let (Some(client), Some(handle), Some(start)) = (client, handle, start) else {
         return Ok(StatusCode::CREATED.into_response());
     };
-    caller.signed_in(account.id, &client.id, start.session.id);
     match api.oauth.issue(&client, &start, &handle) {
         Ok(tokens) => Ok((StatusCode::CREATED, Json(token::Answer::from(&tokens))).into_response()),
         // The account stands, and signing in is another try away: an error would tell its owner otherwise.

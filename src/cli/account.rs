@@ -16,6 +16,7 @@ use crate::{
     account::{MAX_NAME, NewAccount},
     model::Account,
     store::{AccountChange, DeleteLink},
+    telemetry::audit::{self as events, Event},
 };
 
 /// What can be done with accounts.
@@ -212,7 +213,7 @@ async fn create(new: Create, desk: &Desk<'_>, person: &Person<'_>) -> anyhow::Re
     let password = Some((person.new_secret)("password", password_stdin)?);
     let new = NewAccount { email: email.clone(), email_verified: verified, username, first_name, password, staff };
     let account = desk.accounts.create(new).await.map_err(|error| explain(error.into(), &email))?;
-    audit::account("account.created", account.id);
+    audit::account(&events::ACCOUNT_CREATED, account.id);
     let staff = if account.staff { ", staff" } else { "" };
     Ok(format!("Made {}{staff}.", name(&account)))
 }
@@ -223,7 +224,7 @@ async fn set_password(set: &SetPassword, desk: &Desk<'_>, person: &Person<'_>) -
     let account = desk.find(given).await?;
     let password = (person.new_secret)("password", set.password_stdin)?;
     let account = desk.accounts.set_password(account.id, password).await.map_err(|error| explain(error, given))?;
-    audit::account("account.password_set", account.id);
+    audit::password_set(account.id);
     Ok(format!("{} has the new password. Its sessions have ended.", name(&account)))
 }
 
@@ -240,7 +241,7 @@ async fn set_groups(set: SetGroups, desk: &Desk<'_>) -> anyhow::Result<String> {
     };
     let change = StateChange {
         change: AccountChange::Groups(groups),
-        event: "account.groups_set",
+        event: &events::ACCOUNT_GROUPS_SET,
         now: &format!("is now {place}. Its next refresh says so."),
         already: &format!("was {place} already."),
     };
@@ -250,32 +251,32 @@ async fn set_groups(set: SetGroups, desk: &Desk<'_>) -> anyhow::Result<String> {
 /// A change that may be none, and how it is told.
 struct StateChange<'a> {
     change: AccountChange,
-    event: &'static str,
+    event: &'static Event,
     now: &'a str,
     already: &'a str,
 }
 
 const PROMOTION: StateChange<'_> = StateChange {
     change: AccountChange::Staff(true),
-    event: "account.promoted",
+    event: &events::ACCOUNT_PROMOTED,
     now: "is staff now. Its next refresh says so.",
     already: "is staff already.",
 };
 const DEMOTION: StateChange<'_> = StateChange {
     change: AccountChange::Staff(false),
-    event: "account.demoted",
+    event: &events::ACCOUNT_DEMOTED,
     now: "is staff no longer. Its next refresh says so.",
     already: "was no staff.",
 };
 const DEACTIVATION: StateChange<'_> = StateChange {
     change: AccountChange::Active(false),
-    event: "account.deactivated",
+    event: &events::ACCOUNT_DEACTIVATED,
     now: "is inactive now. Its sessions have ended.",
     already: "is inactive already.",
 };
 const ACTIVATION: StateChange<'_> = StateChange {
     change: AccountChange::Active(true),
-    event: "account.activated",
+    event: &events::ACCOUNT_ACTIVATED,
     now: "is active now. It may sign in.",
     already: "is active already.",
 };
@@ -296,7 +297,7 @@ pub(super) async fn sign_out(given: &str, yes: bool, desk: &Desk<'_>, person: &P
     let sessions = count(desk.living_sessions(&account).await?.len(), "session", "sessions");
     (person.confirm)(&format!("End all of {}'s sessions ({sessions})?", name(&account)), yes)?;
     desk.accounts.change(account.id, AccountChange::SignOut).await.map_err(|error| explain(error, given))?;
-    audit::account("account.signed_out", account.id);
+    audit::account(&events::SIGN_OUT_EVERYWHERE, account.id);
     Ok(format!("{} is signed out everywhere ({sessions}). It may sign in again.", name(&account)))
 }
 
@@ -310,7 +311,7 @@ async fn delete(given: &str, yes: bool, desk: &Desk<'_>, person: &Person<'_>) ->
     if !desk.store.delete_account(account.id).await? {
         bail!("{} has been deleted by somebody else meanwhile", name(&account));
     }
-    audit::account("account.deleted", account.id);
+    audit::account(&events::ACCOUNT_DELETED, account.id);
     Ok(format!("Deleted {}. Its sessions have ended, and its address can sign up again.", name(&account)))
 }
 

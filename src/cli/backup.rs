@@ -4,12 +4,16 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{Failure, store::block_on};
+use super::{Failure, audit, store::block_on};
 use crate::{
     app,
     clock::{Clock, Timestamp},
     config::Settings,
     master,
+    telemetry::{
+        self,
+        audit::{Fields, STORE_BACKED_UP},
+    },
 };
 
 pub const EXAMPLES: &str = "\
@@ -35,6 +39,8 @@ pub fn run(backup: &Backup, config: &Path) -> Result<(), Failure> {
         // Before the copy begins: what is written from now on may not be in it.
         let taken_at = Clock::system().now();
         let size = app::back_up(&settings, &backup.to).await?.ok_or_else(|| Failure::usage(REDIS))?;
+        telemetry::init_beside(&settings.log);
+        audit::tell(&STORE_BACKED_UP, &Fields::default());
         super::print(&told(&settings, &backup.to, size, taken_at))
     })
 }

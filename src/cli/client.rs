@@ -14,12 +14,13 @@ use clap::{
 use zeroize::Zeroizing;
 
 use self::change::{Delete, RotateSecret, Set};
-use super::output::Format;
+use super::{audit, output::Format};
 use crate::{
     model::{ClientId, Scope},
     oauth::client::{Grant, Settings},
     secret::Secret,
     store::{Store, StoredClient, StoredSecret},
+    telemetry::audit::CLIENT_CREATED,
 };
 
 /// Longest `client_id` that the endpoints read.
@@ -182,6 +183,7 @@ async fn create(
         "the store has a client {} already; choose another id (`passgate client list` shows them)",
         client.id
     );
+    audit::client(&CLIENT_CREATED, &client.id);
     writeln!(out, "client_id: {}", client.id)?;
     new_secret.map_or(Ok(()), |new| new.tell(out))
 }

@@ -14,16 +14,20 @@ use std::{
 use clap::{Args, Subcommand};
 
 use self::progress::Bar;
-use super::{Failure, store::block_on};
+use super::{Failure, audit, store::block_on};
 use crate::{
     app::{self, Opened},
     clock::Clock,
     config::Settings,
-    import::{self, EmailVerified, Field, Label, Mapping, Source, Tables, Target, is_name},
+    import::{self, EmailVerified, Field, Kind, Label, Mapping, Source, Tables, Target, is_name},
     master::ClientSecrets,
     model::Scope,
     secret::Secret,
     store::{self, sql::Role},
+    telemetry::{
+        self,
+        audit::{ACCOUNTS_IMPORTED, Fields},
+    },
 };
 
 /// From where accounts can come.
@@ -171,6 +175,7 @@ pub fn run(command: ImportCommand, config: &Path) -> Result<(), Failure> {
             return django(&command, source, &settings, None).await;
         }
         let opened = app::open(&settings, &Clock::system(), Role::Command).await?;
+        telemetry::init_beside(&settings.log);
         let store = Arc::clone(&opened.store);
         let done = django(&command, source, &settings, Some(&opened)).await;
         store.close().await;
@@ -197,6 +202,10 @@ async fn django(command: &Django, source: Source, settings: &Settings, opened: O
     let done = import::run(source, &command.mapping(), &target, report, &bar).await;
     bar.end();
     let (model, summary) = done?;
+    let new = summary.count(Kind::Account).new;
+    if new > 0 && !command.dry_run {
+        audit::tell(&ACCOUNTS_IMPORTED, &Fields { accounts: Some(new), ..Fields::default() });
+    }
     super::print(&told::told(&model, &summary, command.dry_run, command.report.is_some()))
 }
 

@@ -6,11 +6,15 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::output::{Format, List};
+use super::{
+    audit,
+    output::{Format, List},
+};
 use crate::{
     clock::Timestamp,
     master::Masters,
     store::Store,
+    telemetry::audit::{Fields, KEY_REVOKED, KEY_ROTATED, MASTER_ROTATED},
     token::{
         Settings,
         keys::{
@@ -205,6 +209,7 @@ async fn rotate(keys: &ByHand<'_>, at_once: bool, now: Timestamp, out: &mut impl
              has expired: `passgate keys list` says when"
         ),
     };
+    audit::tell(&KEY_ROTATED, &Fields { key: Some(&made.kid), ..Fields::default() });
     if made.state == State::Signs {
         writeln!(out, "{} signs now.", made.kid)?;
         if at_once {
@@ -220,6 +225,8 @@ async fn revoke(keys: &ByHand<'_>, key: &Listed, now: Timestamp, out: &mut impl 
     let Revoked::Gone { successor } = keys.revoke(&key.kid, now).await.map_err(explain)? else {
         return Err(unknown(&key.kid));
     };
+    let new = successor.as_ref().map(|successor| &*successor.kid);
+    audit::tell(&KEY_REVOKED, &Fields { key: Some(&key.kid), successor: new, ..Fields::default() });
     writeln!(out, "{} is revoked. The access tokens that it signed hold no more; refresh tokens go on.", key.kid)?;
     if let Some(successor) = successor {
         writeln!(out, "{} was made, and signs now.", successor.kid)?;
@@ -238,6 +245,9 @@ async fn reseal(
         confirm(RESEAL_QUESTION)?;
     }
     let Resealed { moved, keys, left } = reseal::reseal(store, masters).await.map_err(explain)?;
+    if moved {
+        audit::tell(&MASTER_ROTATED, &Fields { keys: Some(keys as u64), ..Fields::default() });
+    }
     let already = if moved { "now" } else { "already" };
     writeln!(out, "The store is under the configured master secret {already}. Signing keys sealed under it: {keys}.")?;
     if !left.is_empty() {

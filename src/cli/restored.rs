@@ -6,10 +6,11 @@ use anyhow::{Context as _, ensure};
 use clap::{Args, Subcommand};
 use futures_util::future::try_join_all;
 
-use super::keys::explain;
+use super::{audit, keys::explain};
 use crate::{
     clock::Timestamp,
     store::{AccountChange, Store},
+    telemetry::audit::{Fields, STORE_RESTORED},
     token::keys::by_hand::ByHand,
 };
 
@@ -81,6 +82,8 @@ pub async fn run(
     let key = keys.replace_all(now).await.map_err(explain)?;
     let interrupted = "not all sessions are ended: run the same command again";
     let ended = if restored.keep_sessions { 0 } else { sign_everybody_out(store).await.context(interrupted)? };
+    let accounts_ended = (!restored.keep_sessions).then_some(ended);
+    audit::tell(&STORE_RESTORED, &Fields { key: Some(&key), accounts: accounts_ended, ..Fields::default() });
     writeln!(out, "No access token of before holds: {key} signs now, and all other signing keys are gone.")?;
     if restored.keep_sessions {
         writeln!(out, "Sessions of before {} go on at their next refresh.", taken_at.to_rfc3339())?;

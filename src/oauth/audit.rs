@@ -1,5 +1,5 @@
-//! Audit events, target `audit`, and their counts: who did what, with which client, from where, in which request. Never an
-//! address, a token or a secret.
+//! [Audit events](crate::telemetry::audit) of requests, and their counts: who did what, with which client, from where, in
+//! which request.
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -9,7 +9,10 @@ use std::{
 use crate::{
     account::{SignInFailure, identity::SignedIn},
     model::{AccountId, ClientId, SessionId},
-    telemetry::metrics::Metrics,
+    telemetry::{
+        audit::{self, By, Event, Fields},
+        metrics::Metrics,
+    },
     throttle::Throttled,
 };
 
@@ -41,24 +44,15 @@ impl Default for Caller {
     }
 }
 
-/// One line of the audit log. Fields that do not apply are left out.
-macro_rules! event {
-    ($level:ident, $caller:expr, $event:literal, $($fields:tt)*) => {
-        tracing::$level!(
-            target: "audit",
-            event = $event,
-            source = %$caller.source,
-            request_id = %$caller.request_id,
-            $($fields)*
-        )
-    };
-}
-
 impl Caller {
+    fn tell(&self, event: &Event, fields: &Fields<'_>) {
+        event.write(&By::Request { source: self.source, request_id: &self.request_id }, fields);
+    }
+
     /// An account came to be.
     pub fn signed_up(&self, account: AccountId) {
         self.metrics.sign_ups.count("ok");
-        event!(info, self, "sign_up", account = %account);
+        self.tell(&audit::SIGN_UP, &Fields { account: Some(account), ..Fields::default() });
     }
 
     /// No account came to be; the answer says why.
@@ -69,7 +63,7 @@ impl Caller {
     /// A session came to be.
     pub fn signed_in(&self, account: AccountId, client: &ClientId, session: SessionId) {
         self.metrics.sign_ins.count("ok");
-        event!(info, self, "sign_in", outcome = "ok", account = %account, client = %client, session = %session);
+        self.tell(&audit::SIGN_IN, &Fields { outcome: Some("ok"), ..of_session(account, client, session) });
     }
 
     /// Somebody tried to sign in. `None`: the account changed between the check of its password and the session.
@@ -81,85 +75,102 @@ impl Caller {
             None => "account_changed",
         };
         self.metrics.sign_ins.count(reason);
-        event!(info, self, "sign_in", outcome = "failed", reason, client = %client);
+        self.tell(&audit::SIGN_IN, &Fields { client: Some(client.as_str()), ..failed(reason) });
     }
 
     /// A session came to be by the word of a provider, and perhaps an account with it.
     pub fn signed_in_with(&self, provider: &str, client: &ClientId, signed_in: &SignedIn) {
         let SignedIn { start, new, took_over, reclaimed } = signed_in;
         let (account, session) = (start.account.id, start.session.id);
+        let by_provider = Fields { account: Some(account), provider: Some(provider), ..Fields::default() };
         if *new {
             self.metrics.sign_ups.count("ok");
-            event!(info, self, "sign_up", account = %account, provider);
+            self.tell(&audit::SIGN_UP, &by_provider);
         }
         if *took_over {
-            event!(info, self, "link.taken_over", account = %account, provider);
+            self.tell(&audit::LINK_TAKEN_OVER, &by_provider);
         }
         if let Some(loser) = reclaimed {
-            event!(warn, self, "account.reclaimed", account = %loser, by = %account, provider);
+            let fields = Fields { account: Some(*loser), taken_by: Some(account), ..by_provider };
+            self.tell(&audit::ACCOUNT_RECLAIMED, &fields);
         }
         self.metrics.sign_ins.count("ok");
-        event!(info, self, "sign_in", outcome = "ok", account = %account, client = %client, session = %session, provider);
+        let fields = of_session(account, client, session);
+        self.tell(&audit::SIGN_IN, &Fields { outcome: Some("ok"), provider: Some(provider), ..fields });
     }
 
     /// The token of a provider signed nobody in.
     pub fn conversion_failed(&self, provider: &str, client: &ClientId, reason: &'static str) {
         self.metrics.sign_ins.count(reason);
-        event!(info, self, "sign_in", outcome = "failed", reason, client = %client, provider);
+        let fields = Fields { client: Some(client.as_str()), provider: Some(provider), ..failed(reason) };
+        self.tell(&audit::SIGN_IN, &fields);
+    }
+
+    /// A client did not prove itself; `known` when there is one of the id that it gave.
+    pub fn client_refused(&self, known: Option<&ClientId>) {
+        let reason = if known.is_some() { "wrong_secret" } else { "unknown_client" };
+        let client = known.map(ClientId::as_str);
+        self.tell(&audit::CLIENT_REFUSED, &Fields { client, reason: Some(reason), ..Fields::default() });
     }
 
     /// An account can be signed in to by an identity at a provider from now on.
     pub fn linked(&self, account: AccountId, provider: &str, link: i64) {
-        event!(info, self, "link", account = %account, provider, link);
+        self.tell(&audit::LINK, &Fields { outcome: Some("ok"), ..of_link(account, provider, link) });
     }
 
     /// What was to prove an identity did not, or somebody else has it.
     pub fn link_failed(&self, account: AccountId, provider: &str, reason: &'static str) {
-        event!(info, self, "link", outcome = "failed", account = %account, provider, reason);
+        let fields = Fields { account: Some(account), provider: Some(provider), ..failed(reason) };
+        self.tell(&audit::LINK, &fields);
     }
 
     /// It no longer can.
     pub fn unlinked(&self, account: AccountId, provider: &str, link: i64) {
-        event!(info, self, "unlink", account = %account, provider, link);
+        self.tell(&audit::UNLINK, &of_link(account, provider, link));
     }
 
     /// The owner of a session chose a password; the other sessions ended.
     pub fn password_changed(&self, account: AccountId, session: SessionId) {
-        event!(info, self, "password.change", account = %account, session = %session);
+        let fields = Fields { account: Some(account), session: Some(session), ..Fields::default() };
+        self.tell(&audit::PASSWORD_CHANGE, &Fields { outcome: Some("ok"), ..fields });
     }
 
     /// The owner of a session failed to prove who asks for another password.
     pub fn password_change_failed(&self, account: AccountId, session: SessionId) {
-        event!(info, self, "password.change", outcome = "failed", account = %account, session = %session);
+        let fields = Fields { account: Some(account), session: Some(session), ..Fields::default() };
+        self.tell(&audit::PASSWORD_CHANGE, &Fields { outcome: Some("failed"), ..fields });
     }
 
     /// An account ended all of its sessions.
     pub fn signed_out_everywhere(&self, account: AccountId) {
-        event!(info, self, "sign_out_everywhere", account = %account);
+        self.tell(&audit::SIGN_OUT_EVERYWHERE, &Fields { account: Some(account), ..Fields::default() });
     }
 
     /// An account ended its refresh tokens with a client; access tokens live on.
     pub fn refreshing_ended(&self, account: AccountId, client: &ClientId, sessions: u64) {
-        event!(info, self, "refresh.end", account = %account, client = %client, sessions);
+        let (account, client) = (Some(account), Some(client.as_str()));
+        self.tell(&audit::REFRESH_ENDED, &Fields { account, client, sessions: Some(sessions), ..Fields::default() });
     }
 
     /// Something was tried too often, with this client where that is known.
     pub fn throttled(&self, throttled: &Throttled, client: Option<&str>) {
         let (what, limit) = throttled.names();
         self.metrics.throttled(what, limit);
-        event!(info, self, "throttled", what, limit, client);
+        let fields = Fields { what: Some(what), limit: Some(limit), client, ..Fields::default() };
+        self.tell(&audit::THROTTLED, &fields);
     }
 
     /// A refresh token came back after its successors were used: two parties held it.
     pub fn refresh_theft(&self, account: AccountId, client: &ClientId, session: SessionId) {
         self.metrics.refreshes.count("theft");
-        event!(warn, self, "refresh.theft", account = %account, client = %client, session = %session);
+        self.tell(&audit::REFRESH_THEFT, &of_session(account, client, session));
     }
 
     /// A refresh token was ahead of the store, which so lost `gap` rotations.
     pub fn refresh_fast_forward(&self, account: AccountId, client: &ClientId, session: SessionId, gap: u32) {
         self.metrics.refreshes.count("fast_forward");
-        event!(warn, self, "refresh.fast_forward", account = %account, client = %client, session = %session, gap);
+        let fields = Fields { gap: Some(gap), ..of_session(account, client, session) };
+        self.tell(&audit::REFRESH_FAST_FORWARD, &fields);
     }
 
     /// A refresh token was exchanged, or refused, without more to tell than this word.
@@ -169,8 +180,21 @@ impl Caller {
 
     /// A session was ended by its owner.
     pub fn revoked(&self, account: AccountId, session: SessionId) {
-        event!(info, self, "revoke", account = %account, session = %session);
+        let fields = Fields { account: Some(account), session: Some(session), ..Fields::default() };
+        self.tell(&audit::SESSION_ENDED, &fields);
     }
+}
+
+fn failed(reason: &'static str) -> Fields<'static> {
+    Fields { outcome: Some("failed"), reason: Some(reason), ..Fields::default() }
+}
+
+fn of_session(account: AccountId, client: &ClientId, session: SessionId) -> Fields<'_> {
+    Fields { account: Some(account), client: Some(client.as_str()), session: Some(session), ..Fields::default() }
+}
+
+fn of_link(account: AccountId, provider: &str, link: i64) -> Fields<'_> {
+    Fields { account: Some(account), provider: Some(provider), link: Some(link), ..Fields::default() }
 }
 
 #[cfg(test)]

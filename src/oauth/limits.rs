@@ -31,7 +31,12 @@ impl OAuth {
         let attempt = self.throttle.by_secret(credentials.named().unwrap_or_default(), caller.source).await;
         let attempt = attempt.inspect_err(|throttled| caller.throttled(throttled, None))?;
         let client = self.clients.authenticate(credentials).await;
-        if !matches!(client, Err(Error::InvalidClient { .. })) {
+        if matches!(client, Err(Error::InvalidClient { .. })) {
+            // Who names no client may not have meant to be one.
+            if let Some(named) = credentials.named() {
+                caller.client_refused(self.clients.find(named).as_ref().map(|client| &client.id));
+            }
+        } else {
             self.throttle.uncount(attempt).await;
         }
         client

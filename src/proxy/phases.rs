@@ -17,7 +17,10 @@ use pingora::{
 use super::{
     Gateway, Next, context::RequestContext, failure, forward, observe::Which, peer_of, relay, request_id_header,
 };
-use crate::telemetry::{self, Access, metrics::RouteMetrics};
+use crate::{
+    route::USUAL_METHODS,
+    telemetry::{self, Access, metrics::RouteMetrics},
+};
 
 /// Further tries after the first: other servers that could not be connected to, or a kept connection that had
 /// died.
@@ -194,7 +197,7 @@ impl ProxyHttp for Gateway {
         }
         telemetry::access(&Access {
             request_id: &ctx.request_id,
-            method: request.method.as_str(),
+            method: told_method(&request.method, ctx),
             path: ctx.clean.as_ref().map_or("-", |clean| &clean.path),
             route: ctx.metrics.as_deref().map(RouteMetrics::name),
             upstream: ctx.route.as_deref().map(|route| self.upstreams.name(route.upstream)),
@@ -217,6 +220,12 @@ impl ProxyHttp for Gateway {
 
     /// Without the query, which may hold secrets.
     fn request_summary(&self, session: &Session, ctx: &RequestContext) -> String {
-        format!("{} {}", session.req_header().method, ctx.request_id)
+        format!("{} {}", told_method(&session.req_header().method, ctx), ctx.request_id)
     }
+}
+
+/// The method as lines have it: one that is not served is a word of the client's own, and may be what came behind a body
+/// that was longer than it said.
+fn told_method<'m>(method: &'m Method, ctx: &RequestContext) -> &'m str {
+    if ctx.clean.is_some() || USUAL_METHODS.contains(method) { method.as_str() } else { "-" }
 }

@@ -30,7 +30,7 @@ struct Pen {
 pub struct Access<'a> {
     /// The `X-Request-Id` that client and upstream saw.
     pub request_id: &'a str,
-    /// The method as received.
+    /// The method as received, or `-` when none of that name is served.
     pub method: &'a str,
     /// The canonical path, without the query.
     pub path: &'a str,

@@ -19,6 +19,7 @@ use crate::{
     clock::Timestamp,
     master::{Each, Masters},
     store::{Deployment, Store, StoreError, StoredKey},
+    telemetry::audit::{self, By, Fields},
 };
 
 /// Why an access token does not hold.
@@ -101,7 +102,7 @@ impl KeyRing {
                 Some(Step::Make { signs_from }) => self.make(&stored, now, signs_from).await?,
                 Some(Step::Drop { kid }) => {
                     if self.store.delete_key(&kid).await? {
-                        tracing::info!(kid, "dropped a signing key: all that it signed has expired");
+                        audit::KEY_DROPPED.write(&By::Gateway, &Fields { key: Some(&kid), ..Fields::default() });
                     }
                 }
             }
@@ -193,7 +194,8 @@ impl KeyRing {
             .map_err(|_| OpenError::Crypto("make a signing key"))??;
         let known: Vec<String> = known.iter().map(|key| key.kid.clone()).collect();
         if self.store.insert_key(&key.seal(self.sealers.in_force())?, &known).await? {
-            tracing::info!(kid = key.term.kid, algorithm = algorithm.name(), "made a signing key");
+            let fields = Fields { key: Some(&key.term.kid), algorithm: Some(algorithm.name()), ..Fields::default() };
+            audit::KEY_MADE.write(&By::Gateway, &fields);
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! `/api-auth/*` as the contract has it, row by row, over the wire.
 
 mod all;
+mod audit;
 mod client;
 mod convert_token;
 mod create;

@@ -83,8 +83,12 @@ impl Place {
 #[track_caller]
 fn done(output: &Output) -> String {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(output));
-    assert_eq!(stderr(output), "", "nobody is at a terminal");
-    stdout(output)
+    // Nobody is at a terminal: there is an audit event once accounts have come, and nothing else.
+    let (told, audited) = (stdout(output), stderr(output));
+    let imported = |line: &str| line.contains(r#""event":"accounts.imported","by":"cli""#);
+    assert!(audited.lines().all(imported), "{audited}");
+    assert_eq!(audited.lines().count(), usize::from(told.ends_with("\nDone.\n")), "{told}{audited}");
+    told
 }
 
 /// The lines of the table of counts, with single spaces.

@@ -12,6 +12,7 @@
 
 mod api_auth;
 mod attack;
+mod canary;
 mod cli;
 mod cluster;
 mod command_line;

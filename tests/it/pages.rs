@@ -4,6 +4,7 @@ use std::{fmt::Write as _, fs, path::PathBuf};
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
+mod audit;
 mod endpoints;
 mod links;
 mod readme;

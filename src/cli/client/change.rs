@@ -10,11 +10,12 @@ use super::{
     show::{Record, changeable, unknown},
 };
 use crate::{
-    cli::output::Format,
+    cli::{audit, output::Format},
     model::{ClientId, Scope},
     oauth::client::Settings,
     secret::Secret,
     store::{ClientChange, Store, StoredSecret},
+    telemetry::audit::{CLIENT_CHANGED, CLIENT_DELETED, CLIENT_SECRET_ROTATED},
 };
 
 /// What a client is to be.
@@ -65,6 +66,7 @@ pub(super) async fn set(
     let scopes = (!scope.is_empty()).then(|| Scope::parse(&scope.join(" ")).context("these are no scopes"));
     let change = ClientChange { secret: None, grants, scopes: scopes.transpose()? };
     let client = store.change_client(&id, &change).await?.ok_or_else(|| unknown(&id))?;
+    audit::client(&CLIENT_CHANGED, &id);
     Record::stored(&client, configured).show(Format::default(), out)
 }
 
@@ -85,6 +87,7 @@ pub(super) async fn rotate_secret(
     let kept = StoredSecret::Mac(mac(new.secret.expose()));
     let change = ClientChange { secret: Some(kept), ..ClientChange::default() };
     store.change_client(&id, &change).await?.ok_or_else(|| unknown(&id))?;
+    audit::client(&CLIENT_SECRET_ROTATED, &id);
     writeln!(out, "client_id: {id}")?;
     new.tell(out)
 }
@@ -109,6 +112,7 @@ pub(super) async fn delete(
     };
     confirm(&format!("This deletes the client {id} of the store. {consequence}"), yes)?;
     ensure!(store.delete_client(&id).await?, unknown(&id));
+    audit::client(&CLIENT_DELETED, &id);
     let left = if in_configuration { "" } else { " Access tokens that it has live on until they expire." };
     writeln!(out, "The client {id} is deleted.{left}")?;
     Ok(())

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use super::TokenRequest;
 use crate::{
     account::SignInError,
-    oauth::{Error, OAuth, Tokens, audit::Caller, client::Grant},
+    oauth::{Error, OAuth, Tokens, audit::Caller, client::Grant, to_its_end},
     secret::Secret,
+    store::StoreError,
     throttle::Event,
 };
 
@@ -46,11 +47,20 @@ pub(super) async fn exchange(oauth: &Arc<OAuth>, request: &TokenRequest<'_>, cal
         Err(SignInError::Store(error)) => return Err(error.into()),
     };
     let (handle, session) = oauth.new_session(&client, scope, caller);
-    let Some(start) = oauth.store.create_session(account.id, account.epoch, &session).await? else {
-        // Deactivated, or given another password, since the password was checked.
-        caller.sign_in_failed(&client.id, None);
-        return Err(REFUSED);
+    let step = {
+        let (oauth, caller) = (Arc::clone(oauth), caller.clone());
+        async move {
+            let start = oauth.store.create_session(account.id, account.epoch, &session).await?;
+            match &start {
+                Some(start) => caller.signed_in(account.id, &session.client, start.session.id),
+                // Deactivated, or given another password, since the password was checked.
+                None => caller.sign_in_failed(&session.client, None),
+            }
+            Ok::<_, StoreError>(start)
+        }
     };
-    caller.signed_in(account.id, &client.id, start.session.id);
-    oauth.issue(&client, &start, &handle)
+    match to_its_end(step).await? {
+        Some(start) => oauth.issue(&client, &start, &handle),
+        None => Err(REFUSED),
+    }
 }

@@ -215,11 +215,11 @@ fn what_is_changed_leaves_an_audit_line_and_what_is_only_looked_at_does_not() {
         ("promote", &[]),
         ("demote", &["account.demoted"]),
         ("set-groups", &["account.groups_set"]),
-        ("set-password", &["account.password_set"]),
+        ("set-password", &["password.change"]),
         ("deactivate", &["account.deactivated"]),
         ("activate", &["account.activated"]),
         ("show", &[]),
-        ("sign-out", &["account.signed_out"]),
+        ("sign-out", &["sign_out_everywhere"]),
         ("delete", &["account.deleted"]),
     ] {
         let more: &[&str] = match command {

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::*;
 use crate::support::{
     Answer, Bench, Gateway, PASSWORD, Tokens,
+    log::listening,
     provider::{Facebook, Google, Person},
 };
 
@@ -70,7 +71,13 @@ async fn who_was_known_to_google_by_the_address_signs_in_once_by_it_and_by_its_i
     let at_facebook = scene.facebook.user(gina("110"));
     refused(&scene.convert("facebook", &at_facebook, "web").await, IN_USE);
 
+    let (log, listening) = listening();
     let tokens = Tokens::of(&scene.by_google(gina("108")).await);
+    let events: Vec<_> = log.audit().iter().map(|line| (line["event"].clone(), line["account"].clone())).collect();
+    drop(listening);
+    let [(taken_over, whose), (signed_in, who)] = &events[..] else { panic!("{events:?}") };
+    assert_eq!((taken_over, signed_in), (&json!("link.taken_over"), &json!("sign_in")));
+    assert!(whose.is_string() && whose == who, "{events:?}");
     assert_eq!(scene.told(&tokens, "X-Legacy-Id").await.as_deref(), Some("3"));
     let links = scene.gateway.get("/api-auth/links/", Some(&tokens.access)).await.json();
     let link = &links.as_array().unwrap()[..];

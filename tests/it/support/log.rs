@@ -25,11 +25,20 @@ impl Write for Lines {
 impl Lines {
     /// What came since, of our own at any level and of dependencies from WARN on, as `serve` logs it.
     pub fn take(&self) -> Vec<Value> {
-        let bytes = std::mem::take(&mut *self.0.lock().unwrap());
-        let text = String::from_utf8(bytes).unwrap();
         let ours = |line: &Value| line["target"].as_str().unwrap().starts_with("passgate");
         let logged = |line: &Value| ours(line) || line["level"] == "WARN" || line["level"] == "ERROR";
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).filter(logged).collect()
+        self.all().filter(logged).collect()
+    }
+
+    /// The security events that came since.
+    pub fn audit(&self) -> Vec<Value> {
+        self.all().filter(|line| line["target"] == "audit").collect()
+    }
+
+    fn all(&self) -> impl Iterator<Item = Value> {
+        let bytes = std::mem::take(&mut *self.0.lock().unwrap());
+        let text = String::from_utf8(bytes).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<_>>().into_iter()
     }
 }
 
