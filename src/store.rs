@@ -9,6 +9,7 @@ mod change;
 pub(crate) mod contract;
 mod imports;
 mod links;
+mod metered;
 pub mod redis;
 pub mod sql;
 #[cfg(test)]
@@ -22,6 +23,7 @@ use async_trait::async_trait;
 pub use self::{
     imports::{Import, ImportStore, Imported, ImportedLink, LinkOutcome},
     links::{DeleteLink, InsertLink, LinkSignIn, LinkStore, Names},
+    metered::Metered,
     turns::{Pace, TurnStore},
 };
 use crate::{

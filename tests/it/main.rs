@@ -21,6 +21,7 @@ mod examples;
 mod failover;
 mod house_rules;
 mod import;
+mod metrics;
 mod outage;
 mod pages;
 mod provider;

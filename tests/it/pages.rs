@@ -5,6 +5,7 @@ use std::{fmt::Write as _, fs, path::PathBuf};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 mod endpoints;
+mod metrics;
 
 /// Set, it has the pages that are made written anew.
 const WRITE: &str = "PASSGATE_WRITE_DOCS";

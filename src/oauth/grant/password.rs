@@ -42,11 +42,18 @@ pub(super) async fn exchange(oauth: &Arc<OAuth>, request: &TokenRequest<'_>, cal
             caller.sign_in_failed(&client.id, Some(failure));
             return Err(REFUSED);
         }
-        Err(SignInError::Busy(busy)) => return Err(busy.into()),
-        Err(SignInError::Store(error)) => return Err(error.into()),
+        Err(SignInError::Busy(busy)) => {
+            caller.metrics.sign_ins.count("busy");
+            return Err(busy.into());
+        }
+        Err(SignInError::Store(error)) => {
+            caller.metrics.sign_ins.count("unavailable");
+            return Err(error.into());
+        }
     };
     let (handle, session) = oauth.new_session(&client, scope, caller);
-    let Some(start) = oauth.store.create_session(account.id, account.epoch, &session).await? else {
+    let started = oauth.store.create_session(account.id, account.epoch, &session).await;
+    let Some(start) = started.inspect_err(|_| caller.metrics.sign_ins.count("unavailable"))? else {
         // Deactivated, or given another password, since the password was checked.
         caller.sign_in_failed(&client.id, None);
         return Err(REFUSED);
