@@ -1,6 +1,6 @@
 //! Every figure moves when its thing happens, seen from outside.
 
-use std::{collections::BTreeSet, fs, time::Duration};
+use std::{collections::BTreeSet, fs, net::SocketAddr, sync::Arc, time::Duration};
 
 use passgate::telemetry::metrics::Metrics;
 use serde_json::{Value, json};
@@ -8,6 +8,7 @@ use sqlx::{Connection as _, SqliteConnection};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    sync::Notify,
 };
 
 use super::*;
@@ -64,15 +65,17 @@ impl Values {
     }
 }
 
-/// An upstream that takes its time for every answer.
-async fn slow_upstream() -> std::net::SocketAddr {
+/// An upstream that takes its time for every answer, and then waits until it is told to go on.
+async fn slow_upstream(go_on: Arc<Notify>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
+            let go_on = Arc::clone(&go_on);
             tokio::spawn(async move {
                 let _ = stream.read(&mut [0; 4096]).await;
                 tokio::time::sleep(Duration::from_millis(400)).await;
+                go_on.notified().await;
                 let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n").await;
             });
         }
@@ -83,13 +86,16 @@ async fn slow_upstream() -> std::net::SocketAddr {
 struct Scene {
     gateway: Gateway,
     google: Google,
+    /// Has the slow upstream answer.
+    go_on: Arc<Notify>,
 }
 
 impl Scene {
     async fn start() -> Self {
-        let google = Google::start().await;
+        let (google, go_on) = (Google::start().await, Arc::<Notify>::default());
+        let slow = slow_upstream(Arc::clone(&go_on)).await;
         let gateway = Bench::default()
-            .upstreams(&format!("  slow: http://{}\n  gone: http://127.0.0.1:1\n", slow_upstream().await))
+            .upstreams(&format!("  slow: http://{slow}\n  gone: http://127.0.0.1:1\n"))
             .routes(
                 "  - { match: { path: /slow/ }, upstream: slow, auth: public }\n  \
                  - { match: { path: /gone/ }, upstream: gone, auth: public }\n  \
@@ -103,7 +109,7 @@ impl Scene {
             .set("limits.sign_in.per_account_and_source", "20/1h")
             .start_before(Upstream::start().await)
             .await;
-        Self { gateway, google }
+        Self { gateway, google, go_on }
     }
 
     async fn try_to_sign_in(&self, email: &str, password: &str) -> u16 {
@@ -135,8 +141,9 @@ async fn every_figure_of_the_page_moves_when_its_thing_happens() {
     providers(&mut seen, &scene).await;
     outage(&mut seen, &scene).await;
     lost_writes(&mut seen, &scene).await;
-    hashing(&mut seen).await;
+    // Before hashes that take, and give back, as much memory as it looks for.
     process(&mut seen, &scene.gateway).await;
+    hashing(&mut seen).await;
 
     let metrics = Metrics::new();
     let registered: BTreeSet<_> = metrics.figures().iter().map(|figure| figure.name).collect();
@@ -146,7 +153,7 @@ async fn every_figure_of_the_page_moves_when_its_thing_happens() {
     assert!(unseen.is_empty(), "nothing here makes these move: {unseen:?}");
 }
 
-async fn traffic(seen: &mut Seen, Scene { gateway, .. }: &Scene) {
+async fn traffic(seen: &mut Seen, Scene { gateway, go_on, .. }: &Scene) {
     let tokens = gateway.sign_up("ada@example.test").await;
     let first = [
         r#"passgate_requests_total{method="GET",route="/",status="2xx"}"#,
@@ -181,10 +188,11 @@ async fn traffic(seen: &mut Seen, Scene { gateway, .. }: &Scene) {
 
     // A slow upstream is seen as such, and its requests while they wait for it.
     let idle = Values::of(gateway).await;
-    let (answer, ()) = tokio::join!(
-        gateway.get("/slow/", None),
-        seen.moved(gateway, &idle, &["passgate_requests_in_flight", "passgate_connections_open"]),
-    );
+    let looked_at = async {
+        seen.moved(gateway, &idle, &["passgate_requests_in_flight", "passgate_connections_open"]).await;
+        go_on.notify_one();
+    };
+    let (answer, ()) = tokio::join!(gateway.get("/slow/", None), looked_at);
     assert_eq!(answer.status, 204);
     let slow = |le: &str| format!("passgate_upstream_response_seconds_bucket{{upstream=\"slow\",le=\"{le}\"}}");
     let now = Values::of(gateway).await;
@@ -261,6 +269,8 @@ async fn outage(seen: &mut Seen, scene: &Scene) {
     assert_eq!(seen.moves(gateway, &down, refreshed).await, 503);
     let unavailable = [r#"passgate_sign_ins_total{outcome="unavailable"}"#];
     assert_eq!(seen.moves(gateway, &unavailable, scene.try_to_sign_in("ada@example.test", PASSWORD)).await, 503);
+    let gina = scene.google.user(Person::new("g-1").email("gina@example.test"));
+    assert_eq!(seen.moves(gateway, &unavailable, scene.convert(&gina)).await, 503);
     let later = async { gateway.advance(Duration::from_mins(1)) };
     seen.moves(gateway, &["passgate_change_log_age_seconds"], later).await;
     seen.moves(gateway, &["passgate_store_up"], async { fs::rename(&away, &file).unwrap() }).await;
@@ -291,7 +301,7 @@ async fn lost_writes(seen: &mut Seen, Scene { gateway, .. }: &Scene) {
 
 /// Hashes that take long on one thread, with one more that may wait.
 async fn hashing(seen: &mut Seen) {
-    let bench = [("memory", "64MiB"), ("iterations", "10"), ("max_concurrent", "1"), ("queue", "1")]
+    let bench = [("memory", "64MiB"), ("iterations", "25"), ("max_concurrent", "1"), ("queue", "1")]
         .iter()
         .fold(Bench::default(), |bench, (key, value)| bench.set(&format!("hashing.{key}"), value));
     let gateway = bench.start().await;
@@ -328,5 +338,7 @@ async fn process(seen: &mut Seen, gateway: &Gateway) {
         [TcpStream::connect(gateway.address).await.unwrap(), TcpStream::connect(gateway.address).await.unwrap()];
     let series = ["process_resident_memory_bytes", "process_open_fds", "process_cpu_seconds_total"];
     seen.moved(gateway, &before, &series).await;
+    let resident = |values: &Values| -> u64 { values.value("process_resident_memory_bytes").unwrap().parse().unwrap() };
+    assert!(resident(&Values::of(gateway).await) > resident(&before) + (32 << 20));
     drop((memory, clients));
 }
