@@ -40,11 +40,11 @@ use crate::{
     },
     telemetry::{
         admin::{self, Readiness},
-        metrics::{self, Metrics},
+        metrics::{self, Metrics, UpstreamMetrics},
     },
     throttle::{Counters, Throttle, memory::Memory, shared::Shared},
     token::{KeyRing, RefreshTokens, keys},
-    upstream::{Upstreams, whoami},
+    upstream::{self, Upstreams, whoami},
 };
 
 /// The admin listener answers few, and quickly.
@@ -252,6 +252,17 @@ fn bind(settings: &Settings, metrics: &Arc<Metrics>) -> Result<(Vec<Bound>, Opti
     Ok((listeners, admin))
 }
 
+/// The upstreams, what is counted of each, and what ends the one that is built in.
+async fn open_upstreams(
+    settings: Vec<upstream::Settings>,
+    metrics: &Metrics,
+) -> Result<(Arc<Upstreams>, Vec<UpstreamMetrics>, watch::Sender<bool>), BindError> {
+    let (whoami, whoami_stopped) = watch::channel(false);
+    let (whoami_address, _) = whoami::start(whoami_stopped)?;
+    let counted = settings.iter().map(|upstream| metrics.upstream(&upstream.name)).collect();
+    Ok((Arc::new(Upstreams::open(settings, whoami_address).await), counted, whoami))
+}
+
 /// Everything bound and opened, ready to serve.
 pub struct App {
     listeners: Vec<Bound>,
@@ -316,10 +327,7 @@ impl App {
             },
         });
 
-        let (whoami, whoami_stopped) = watch::channel(false);
-        let (whoami_address, _) = whoami::start(whoami_stopped)?;
-        let upstream_metrics = settings.upstreams.iter().map(|upstream| metrics.upstream(&upstream.name)).collect();
-        let upstreams = Arc::new(Upstreams::open(settings.upstreams, whoami_address).await);
+        let (upstreams, upstream_metrics, whoami) = open_upstreams(settings.upstreams, &metrics).await?;
         let readiness = Arc::new(Readiness::default());
         let unrouted_metrics = metrics.route("none");
         let record = Arc::new(unread::recorder(Arc::clone(&metrics), unrouted_metrics.clone()));
