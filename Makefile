@@ -113,6 +113,7 @@ bench-tools: tools
 	command -v nginx >/dev/null || missing="$$missing nginx-light"; \
 	command -v haproxy >/dev/null || missing="$$missing haproxy"; \
 	command -v taskset >/dev/null || missing="$$missing util-linux"; \
+	command -v strace >/dev/null || missing="$$missing strace"; \
 	test -n "$$missing" || exit 0; \
 	$(INSTALL)
 

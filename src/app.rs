@@ -6,6 +6,7 @@ mod upkeep;
 use std::{
     io,
     net::SocketAddr,
+    path::Path,
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
@@ -27,8 +28,11 @@ use crate::{
     config::Settings,
     cors::Cors,
     listener::{self, BindError, Bound, Limits, RouterApp},
-    master::{self, ClientSecrets, Master},
-    oauth::{OAuth, client::Registry},
+    master::{self, ClientSecrets, Masters},
+    oauth::{
+        OAuth,
+        client::{LoadError, Registry},
+    },
     password::{self, Hasher},
     provider::{self, Providers},
     proxy::{self, Gateway, observe::Observer, unread},
@@ -69,6 +73,9 @@ pub enum Error {
     /// The store's file.
     #[error(transparent)]
     OpenStore(#[from] sql::OpenError),
+    /// A copy of the store's file.
+    #[error(transparent)]
+    BackUp(#[from] sql::BackUpError),
     /// The store's Redis.
     #[error(transparent)]
     OpenRedis(#[from] store::redis::OpenError),
@@ -81,6 +88,9 @@ pub enum Error {
     /// The signing keys.
     #[error(transparent)]
     Keys(#[from] keys::OpenError),
+    /// The clients of the configuration and the store.
+    #[error(transparent)]
+    Clients(#[from] LoadError),
     /// What other identity providers are asked with.
     #[error(transparent)]
     Providers(#[from] provider::Unusable),
@@ -98,14 +108,18 @@ impl Error {
         match self {
             Self::Bind(error) => error.exit_code(),
             Self::OpenStore(error) => error.exit_code(),
+            Self::BackUp(error) => error.exit_code(),
             Self::OpenRedis(error) => error.exit_code(),
             Self::Store(StoreError::Unavailable(_))
             | Self::Master(master::OpenError::Store(_))
+            | Self::Clients(LoadError::Store(StoreError::Unavailable(_)))
             | Self::Keys(keys::OpenError::Store(_)) => 69,
-            Self::Master(_) | Self::Keys(keys::OpenError::Sealed(_)) | Self::Hashing(password::SetupError::Cost(_)) => {
-                64
-            }
+            Self::Master(_)
+            | Self::Clients(LoadError::Twice(_))
+            | Self::Keys(keys::OpenError::Sealed(_))
+            | Self::Hashing(password::SetupError::Cost(_)) => 64,
             Self::Store(StoreError::Corrupt(_))
+            | Self::Clients(LoadError::Store(StoreError::Corrupt(_)))
             | Self::Keys(_)
             | Self::Providers(_)
             | Self::Hashing(_)
@@ -171,8 +185,8 @@ pub struct Opened {
     pub store: Arc<dyn Store>,
     /// The change log as this process knows it.
     pub changes: Arc<View>,
-    /// The master secret.
-    pub master: Master,
+    /// The master secret, and those before it.
+    pub masters: Masters,
     /// The deployment's id.
     pub deployment_id: [u8; 16],
     /// The store again, where gateways can count turns together in it.
@@ -199,8 +213,17 @@ pub async fn open(settings: &Settings, clock: &Clock, role: Role) -> Result<Open
             (Arc::new(redis.clone()), Some(Arc::new(redis)))
         }
     };
-    let (master, deployment) = master::open(&settings.master, &*store).await?;
-    Ok(Opened { store, changes, master, deployment_id: deployment.id, turns })
+    let (masters, deployment) = master::open(&settings.master, &settings.previous_masters, &*store).await?;
+    Ok(Opened { store, changes, masters, deployment_id: deployment.id, turns })
+}
+
+/// Copies the store of `settings` into a new file, beside a gateway or without one; its size, bytes. `None` when the store
+/// is not a file: others are backed up by their own means.
+pub async fn back_up(settings: &Settings, to: &Path) -> Result<Option<u64>, Error> {
+    match &settings.store {
+        store::Settings::Sqlite { path } => Ok(Some(sql::back_up(path, to).await?)),
+        store::Settings::Redis(_) => Ok(None),
+    }
 }
 
 /// Where tries are counted: together, where gateways can.
@@ -283,26 +306,29 @@ impl App {
         listener::tls::install_crypto_provider();
         let metrics = Arc::new(Metrics::new());
         let (listeners, admin) = bind(&settings, &metrics)?;
-        let Opened { store, changes, master, deployment_id, turns } =
+        let Opened { store, changes, masters, deployment_id, turns } =
             open(&settings, &clock, Role::Serve).await?.counted_in(&metrics);
         let cursor = catch_up(&*store, &changes, None, clock.now()).await?;
         let (tokens, now) = (settings.tokens.clone(), clock.now());
-        let keys = Arc::new(KeyRing::open(Arc::clone(&store), &master, deployment_id, tokens, now).await?);
+        let keys = Arc::new(KeyRing::open(Arc::clone(&store), &masters, deployment_id, tokens, now).await?);
         let hasher = Arc::new(Hasher::counted(settings.hashing, metrics.hashing.clone())?);
         let accounts =
             Arc::new(Accounts::new(Arc::clone(&store), Arc::clone(&hasher), settings.accounts, clock.clone()));
-        let client_secrets = ClientSecrets::new(&master);
-        let client_secret_mac = Arc::new(move |secret: &str| client_secrets.mac(&Secret::from(secret)));
-        let clients = Registry::new(&settings.clients, client_secret_mac, Arc::clone(&hasher), Arc::clone(&store));
-        clients.reload().await?;
+        let client_secrets = masters.each(ClientSecrets::new);
+        let client_secret_macs = Arc::new(move |secret: &str| {
+            let secret = Secret::from(secret);
+            client_secrets.iter().map(|secrets| secrets.mac(&secret)).collect()
+        });
+        let clients = Registry::new(&settings.clients, client_secret_macs, Arc::clone(&hasher), Arc::clone(&store));
+        clients.load().await?;
         let oauth = Arc::new(OAuth {
             clients,
             accounts: Arc::clone(&accounts),
             providers: Providers::new(settings.providers, clock.clone(), &metrics)?,
-            throttle: Throttle::new(settings.throttle, counters(turns), &master, clock.clone()),
+            throttle: Throttle::new(settings.throttle, counters(turns), &masters, clock.clone()),
             store: Arc::clone(&store),
             keys: Arc::clone(&keys),
-            refresh_tokens: RefreshTokens::new(&master, deployment_id),
+            refresh_tokens: RefreshTokens::new(&masters, deployment_id),
             sessions: settings.sessions,
         });
         let authenticator = Arc::new(Authenticator::new(

@@ -2,6 +2,7 @@
 
 mod account;
 mod audit;
+mod backup;
 mod check;
 mod client;
 mod completions;
@@ -10,10 +11,12 @@ mod desk;
 mod failure;
 mod health;
 mod import;
+mod keys;
 mod man;
 mod output;
 mod print_config;
 mod prompt;
+mod restored;
 mod serve;
 mod session;
 mod store;
@@ -88,7 +91,8 @@ Examples:
 const CLIENT_EXAMPLES: &str = "\
 Examples:
   passgate client create mobile
-  passgate client list";
+  passgate client list
+  passgate client rotate-secret mobile";
 
 #[derive(Subcommand)]
 enum Command {
@@ -122,9 +126,18 @@ enum Command {
     /// See where accounts are signed in, and end that; a running gateway follows at once
     #[command(subcommand, after_help = SESSION_EXAMPLES)]
     Session(session::SessionCommand),
-    /// Make and list OAuth clients kept in the store
+    /// Make, list and change OAuth clients kept in the store
     #[command(subcommand, after_help = CLIENT_EXAMPLES)]
     Client(client::ClientCommand),
+    /// List, rotate and revoke signing keys; put the store under a new master secret
+    #[command(subcommand, after_help = keys::EXAMPLES)]
+    Keys(keys::KeysCommand),
+    /// Copy the store into a file, beside a running gateway or without one
+    #[command(after_help = backup::EXAMPLES)]
+    Backup(backup::Backup),
+    /// Tell the store what became of it
+    #[command(subcommand, after_help = restored::STORE_EXAMPLES)]
+    Store(restored::StoreCommand),
     /// Take accounts over from another system
     #[command(subcommand, after_help = IMPORT_EXAMPLES)]
     Import(import::ImportCommand),
@@ -164,6 +177,9 @@ impl Cli {
             Command::Account(command) => store::account(command, config),
             Command::Session(command) => store::session(command, config),
             Command::Client(command) => store::client(command, config),
+            Command::Keys(command) => store::keys(command, config),
+            Command::Backup(backup) => backup::run(&backup, config),
+            Command::Store(command) => store::store(command, config),
             Command::Import(command) => import::run(command, config),
         }
     }
@@ -240,5 +256,43 @@ mod tests {
         let mut without = Vec::new();
         search(&Cli::command(), "", &mut without);
         assert_eq!(without, Vec::<String>::new());
+    }
+
+    /// The command lines of ours in a text that has one a line.
+    fn command_lines(text: &str) -> Vec<Vec<String>> {
+        let lines = text.lines().filter_map(|line| line.split(" #").next());
+        let calls = lines.flat_map(|line| line.split(['|', '&', '>'])).filter_map(|part| {
+            let words = part.split_whitespace().map(str::to_owned);
+            let words: Vec<_> = words.skip_while(|word| word.starts_with("PASSGATE_")).collect();
+            (words.first()? == "passgate").then_some(words)
+        });
+        calls.collect()
+    }
+
+    #[test]
+    fn every_command_line_in_help_and_manual_is_one() {
+        fn examples(command: &clap::Command, all: &mut String) {
+            let help = command.clone().render_long_help().to_string();
+            let shown = help.split("Examples:\n").nth(1).unwrap_or_default().split("\n\n").next().unwrap_or_default();
+            // In the first of them, words beside each other tell what a line does.
+            for line in shown.lines().map(|line| line.trim().split("   ").next().unwrap_or_default()) {
+                all.push_str(line);
+                all.push('\n');
+            }
+            command.get_subcommands().for_each(|below| examples(below, all));
+        }
+        let mut all = String::new();
+        examples(&Cli::command(), &mut all);
+        let manual = include_str!("../docs/operations.md");
+        for fenced in manual.split("```sh\n").skip(1) {
+            all.push_str(fenced.split("```").next().unwrap_or_default());
+        }
+        let lines = command_lines(&all.replace("$(date -u +%Y%m%dT%H%M%SZ)", "now"));
+        assert!(lines.len() > 60, "{}", lines.len());
+        for line in lines {
+            if let Err(error) = Cli::try_parse_from(&line) {
+                assert_eq!(error.exit_code(), 0, "{}: {error}", line.join(" "));
+            }
+        }
     }
 }

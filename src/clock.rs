@@ -42,6 +42,12 @@ impl Timestamp {
         time.format(&Rfc3339).unwrap_or_default()
     }
 
+    /// Reads a time as RFC 3339 has it, of any offset.
+    pub fn parse_rfc3339(text: &str) -> Option<Self> {
+        let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+        i64::try_from(time.unix_timestamp_nanos().div_euclid(1_000_000)).ok().map(Self)
+    }
+
     /// How long ago `earlier` was; zero when it lies ahead, so that a clock set back makes nothing older.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))

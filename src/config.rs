@@ -150,6 +150,8 @@ pub struct Settings {
     pub store: store::Settings,
     /// `secrets`.
     pub master: master::Source,
+    /// `secrets.previous_master_files`, `secrets.previous_masters`.
+    pub previous_masters: Vec<master::Source>,
     /// `clients`.
     pub clients: Vec<oauth::client::Settings>,
     /// `cors`.

@@ -1,4 +1,5 @@
-//! Passgate: a reverse-proxy auth gateway.
+//! Passgate: a reverse-proxy auth gateway. It stands in front of servers, signs people up and in at `/api-auth/*`, and tells
+//! the servers in request headers who is calling.
 //!
 //! The life of a request:
 //!
@@ -7,8 +8,9 @@
 //!                     └─ route ─ authn ─ authorise ─ identity headers ─ upstream
 //! ```
 //!
-//! The modules below are listed in its order, and depend only on what is listed after them. It reads top to bottom
-//! in `Gateway::admit` of [`proxy`]; [`app`] puts the parts together.
+//! It reads top to bottom in `Gateway::admit` of [`proxy`]; [`app`] puts the parts together. The modules are listed in its
+//! order, and depend only on what is listed after them, but for exceptions that `tests/it/house_rules.rs` gives reasons for.
+//! `docs/architecture.md` walks through a request, a sign-in, a refresh and a revocation.
 
 #![cfg_attr(
     test,

@@ -1,12 +1,14 @@
 //! The master secret and every key derived from it: HKDF-SHA-256 (RFC 5869), one label per purpose.
 
 mod file;
+mod masters;
 
 use std::{io, path::PathBuf};
 
 use aws_lc_rs::{constant_time, hkdf, hmac, rand};
 use zeroize::Zeroizing;
 
+pub use self::masters::{Each, Masters};
 use crate::{
     secret::Secret,
     store::{Deployment, Store, StoreError},
@@ -158,10 +160,10 @@ impl ClientSecrets {
     }
 }
 
-/// Reads the master secret and checks that it is the store's own; makes the secret's file and claims the
-/// store when both are new. Of several nodes that claim a store at once, one wins; the others go on only if
-/// their secret is the same.
-pub async fn open(source: &Source, store: &dyn Store) -> Result<(Master, Deployment), OpenError> {
+/// Reads the master secret, and those before it, and checks that one of them is the store's own; makes the secret's
+/// file and claims the store when both are new. Of several nodes that claim a store at once, one wins; the others go on
+/// only if their secret is the same.
+pub async fn open(source: &Source, previous: &[Source], store: &dyn Store) -> Result<(Masters, Deployment), OpenError> {
     let claimed = store.deployment().await?;
     let mut made = None;
     let text = match source {
@@ -176,21 +178,37 @@ pub async fn open(source: &Source, store: &dyn Store) -> Result<(Master, Deploym
             }
         },
     };
-    let master = Master::from_text(text.expose(), source)?;
+    let previous = previous.iter().map(read_previous).collect::<Result<_, _>>()?;
+    let masters = Masters::new(Master::from_text(text.expose(), source)?, previous);
     let deployment = if let Some(deployment) = claimed {
         deployment
     } else {
         let id = random();
-        store.claim_deployment(&Deployment { id, master_check: master.check(&id) }).await?
+        store.claim_deployment(&Deployment { id, master_check: masters.configured().check(&id) }).await?
     };
-    if master.fits(&deployment) {
-        return Ok((master, deployment));
+    if masters.follow(&deployment) {
+        if masters.is_behind() {
+            tracing::warn!(
+                "the store is under a previous master secret: once every gateway has the new one, `passgate keys \
+                 reseal` puts it under that"
+            );
+        }
+        return Ok((masters, deployment));
     }
     if let Some(path) = made {
         // Somebody else claimed the store meanwhile: a file that fits nothing would only mislead.
         file::remove(path);
     }
     Err(OpenError::Mismatch(source.place()))
+}
+
+fn read_previous(source: &Source) -> Result<Master, OpenError> {
+    let text = match source {
+        Source::Given(secret) => secret.clone(),
+        Source::File(path) => file::read(path)?
+            .ok_or_else(|| OpenError::Read { path: path.clone(), source: io::Error::from(io::ErrorKind::NotFound) })?,
+    };
+    Master::from_text(text.expose(), source)
 }
 
 /// The master secret cannot be used (exit code 64, except for a store out of reach).
@@ -235,8 +253,9 @@ pub enum OpenError {
     Missing(PathBuf),
     /// It is not the one the store was set up with.
     #[error(
-        "the master secret in {0} is not the one that this store was set up with: bring that one back, or point \
-         `store` at the store that belongs to this one"
+        "the master secret in {0} is not the one that this store is under: bring that one back, or point `store` at the \
+         store that belongs to this one. To change it, the one before has to be in `secrets.previous_master_files` or \
+         `secrets.previous_masters` until `passgate keys reseal` is done"
     )]
     Mismatch(String),
     /// The crypto library refused.

@@ -121,7 +121,7 @@ impl Require {
         (!self.staff || principal.staff)
             && (self.groups.is_empty()
                 || principal.groups.iter().any(|group| self.groups.iter().any(|own| **own == **group)))
-            && self.scopes.iter().all(|scope| principal.scope.contains(scope))
+            && self.scopes.iter().all(|scope| principal.has_scope(scope))
     }
 }
 

@@ -5,6 +5,7 @@
 //! domain refuses is part of its answer.
 
 mod change;
+mod clients;
 #[cfg(test)]
 pub(crate) mod contract;
 mod imports;
@@ -21,6 +22,7 @@ use std::{path::PathBuf, time::Duration};
 use async_trait::async_trait;
 
 pub use self::{
+    clients::{ClientChange, ClientStore, StoredClient, StoredSecret},
     imports::{Import, ImportStore, Imported, ImportedLink, LinkOutcome},
     links::{DeleteLink, InsertLink, LinkSignIn, LinkStore, Names},
     metered::Metered,
@@ -324,42 +326,6 @@ pub trait SessionStore {
     async fn sweep_expired(&self, rules: &Rules, limit: u32) -> Result<u64, StoreError>;
 }
 
-/// What is kept of a client's secret.
-#[derive(Clone, PartialEq, Eq)]
-pub enum StoredSecret {
-    /// HMAC-SHA-256 under the derived key.
-    Mac([u8; 32]),
-    /// A hash as Django makes them, until the client has shown the secret once.
-    Imported(String),
-}
-
-/// A client kept in the store, beside those of the configuration.
-#[derive(Clone)]
-pub struct StoredClient {
-    /// `client_id`.
-    pub id: ClientId,
-    /// Absent for a public client.
-    pub secret: Option<StoredSecret>,
-    /// Names of the grants it may use.
-    pub grants: Vec<String>,
-    /// What it may ask for.
-    pub scopes: Scope,
-}
-
-/// Clients kept in the store.
-#[async_trait]
-pub trait ClientStore {
-    /// Keeps a client and logs it, in one step. False when the id is taken.
-    async fn insert_client(&self, client: &StoredClient) -> Result<bool, StoreError>;
-
-    /// All of them, in the order of their ids.
-    async fn clients(&self) -> Result<Vec<StoredClient>, StoreError>;
-
-    /// Replaces the imported hash of a client's secret by the MAC of the same secret and logs it, in one step, if the
-    /// hash still is `current`; false when it is not.
-    async fn replace_secret_hash(&self, id: &ClientId, current: &str, mac: &[u8; 32]) -> Result<bool, StoreError>;
-}
-
 /// A signing key as kept: the private half sealed.
 #[derive(Clone)]
 pub struct StoredKey {
@@ -384,6 +350,10 @@ pub trait KeyStore {
     /// Keeps a key and logs it, in one step, if the keys kept are exactly `known`; false when somebody else
     /// was faster.
     async fn insert_key(&self, key: &StoredKey, known: &[String]) -> Result<bool, StoreError>;
+
+    /// Replaces what is kept of a key by the same key sealed anew, if it still is `current`; false when it is not. It is
+    /// not logged: whoever knows the key goes on.
+    async fn reseal_key(&self, kid: &str, current: &[u8], sealed: &[u8]) -> Result<bool, StoreError>;
 
     /// Deletes a key and logs it, in one step: what it signed holds no more. False when there is none.
     async fn delete_key(&self, kid: &str) -> Result<bool, StoreError>;
@@ -439,6 +409,10 @@ pub trait ChangeStore {
 
     /// Claims a fresh store; whoever came first is returned.
     async fn claim_deployment(&self, deployment: &Deployment) -> Result<Deployment, StoreError>;
+
+    /// Puts the deployment under another master secret and logs it as [`Change::Keys`], in one step, if it still is
+    /// `current`; false when it is not.
+    async fn replace_master_check(&self, current: &Deployment, master_check: &[u8; 32]) -> Result<bool, StoreError>;
 
     /// How the store is, found out by trying; an error says the same as [`Health::Unreachable`], and why.
     async fn ping(&self) -> Result<Health, StoreError>;

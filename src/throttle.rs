@@ -21,7 +21,7 @@ pub use gcra::Rate;
 
 use crate::{
     clock::{Clock, Timestamp},
-    master::{self, Master, Purpose},
+    master::{self, Each, Masters, Purpose},
     model::{ClientId, SourceId},
     store::SOURCE_KNOWN_FOR,
     token,
@@ -179,13 +179,13 @@ pub struct Throttle {
     counters: Arc<dyn Counters>,
     clock: Clock,
     /// Hashes sources: addresses are few enough to try them all.
-    sources: hmac::Key,
+    sources: Each<hmac::Key>,
 }
 
 impl Throttle {
     /// Counts in `counters`.
-    pub fn new(settings: Settings, counters: Arc<dyn Counters>, master: &Master, clock: Clock) -> Self {
-        let sources = hmac::Key::new(hmac::HMAC_SHA256, &*master.derive(Purpose::Source));
+    pub fn new(settings: Settings, counters: Arc<dyn Counters>, masters: &Masters, clock: Clock) -> Self {
+        let sources = masters.each(|master| hmac::Key::new(hmac::HMAC_SHA256, &*master.derive(Purpose::Source)));
         Self { settings, counters, clock, sources }
     }
 
@@ -208,8 +208,8 @@ impl Throttle {
     }
 
     /// Counts a try at an account, whoever it is: `account` need not be one. `is_known` tells whether the account
-    /// was signed in from this source lately; it is asked only once others have used the account's tries up, so that
-    /// they lock nobody out.
+    /// was signed in lately from this source, by any of its hashes; it is asked only once others have used the account's
+    /// tries up, so that they lock nobody out.
     ///
     /// # Errors
     /// When too many have failed.
@@ -218,10 +218,10 @@ impl Throttle {
         event: Event,
         account: &str,
         source: IpAddr,
-        is_known: impl AsyncFnOnce(SourceId) -> Result<bool, E>,
+        is_known: impl AsyncFnOnce(Vec<SourceId>) -> Result<bool, E>,
     ) -> Result<Attempt, E> {
         let limits = self.limits(event);
-        let source = self.source(source);
+        let (address, source) = (source, self.source(source));
         let mut attempt = Attempt::default();
         if let (Some(rate), Some(source)) = (limits.per_account_and_source, source) {
             let parts: [&[u8]; 2] = [account.as_bytes(), &source.0];
@@ -231,9 +231,9 @@ impl Throttle {
             match self.take(event, Limit::PerAccount, &[account.as_bytes()], rate).await {
                 Ok(key) => attempt.counted.push((key, rate)),
                 Err(throttled) => {
-                    let known = match source {
-                        Some(source) => is_known(source).await,
-                        None => Ok(false),
+                    let known = match self.sources(address) {
+                        sources if sources.is_empty() => Ok(false),
+                        sources => is_known(sources).await,
                     };
                     if !matches!(known, Ok(true)) {
                         self.uncount(attempt).await;
@@ -274,14 +274,23 @@ impl Throttle {
     /// The source that an address stands for: itself, or its /64 in IPv6, which is one customer's. `None` when it
     /// says nothing of who is there.
     pub fn source(&self, address: IpAddr) -> Option<SourceId> {
+        self.prefix(address).map(|prefix| hash(self.sources.in_force(), &prefix))
+    }
+
+    /// The same under each master secret: an account knows its sources by their hashes of then.
+    fn sources(&self, address: IpAddr) -> Vec<SourceId> {
+        let Some(prefix) = self.prefix(address) else { return Vec::new() };
+        self.sources.iter().map(|key| hash(key, &prefix)).collect()
+    }
+
+    fn prefix(&self, address: IpAddr) -> Option<Vec<u8>> {
         if !self.settings.trusts_proxies && is_own_network(address) {
             return None;
         }
-        let prefix = match address {
+        Some(match address {
             IpAddr::V4(address) => address.octets().to_vec(),
             IpAddr::V6(address) => address.octets().into_iter().take(8).collect(),
-        };
-        Some(SourceId::of(&master::mac(&self.sources, &[&prefix])))
+        })
     }
 
     async fn take(&self, event: Event, limit: Limit, parts: &[&[u8]], rate: Rate) -> Result<Key, Throttled> {
@@ -298,6 +307,10 @@ impl Throttle {
             Event::Convert => &self.settings.convert,
         }
     }
+}
+
+fn hash(key: &hmac::Key, prefix: &[u8]) -> SourceId {
+    SourceId::of(&master::mac(key, &[prefix]))
 }
 
 /// Loopback, link-local, and what RFC 1918, RFC 6598 and RFC 4193 set apart.

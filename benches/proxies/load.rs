@@ -2,6 +2,7 @@
 //! only the status and the length are read. It must cost less than the cheapest proxy.
 
 use std::{
+    io,
     net::SocketAddr,
     sync::{
         Arc,
@@ -34,6 +35,17 @@ pub fn get_as(path: &str, token: &str) -> Bytes {
     get(path, Some(&format!("Bearer {token}")))
 }
 
+/// A POST of a form to the token endpoint, as the client of the stage.
+pub fn post_token(fields: &str) -> Bytes {
+    let body = format!("client_id=web&client_secret=quickstart-secret&{fields}");
+    format!(
+        "POST /api-auth/token HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: bench/1\r\nAccept: application/json\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into()
+}
+
 /// A connection that is kept.
 pub struct Connection {
     stream: TcpStream,
@@ -42,9 +54,14 @@ pub struct Connection {
 
 impl Connection {
     pub async fn open(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).await.unwrap();
-        stream.set_nodelay(true).unwrap();
-        Self { stream, buffer: vec![0; 4 * 1024] }
+        Self::try_open(address).await.unwrap()
+    }
+
+    /// One, if anybody listens there.
+    pub async fn try_open(address: SocketAddr) -> io::Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, buffer: vec![0; 4 * 1024] })
     }
 
     /// The status of the answer.
@@ -105,6 +122,24 @@ impl Clients {
             running.spawn(async move {
                 while let Some(request) = requests.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let (answered, text) = connection.exchange(request).await;
+                    assert_eq!(answered, status, "{}", String::from_utf8_lossy(text));
+                }
+                connection
+            });
+        }
+        while let Some(ended) = running.join_next().await {
+            self.0.push(ended.unwrap());
+        }
+    }
+
+    /// Sends each connection its own requests, in their order. Every answer must have this status.
+    pub async fn send_each(&mut self, requests: Vec<Vec<Bytes>>, status: u16) {
+        assert_eq!(requests.len(), self.0.len());
+        let mut running = JoinSet::new();
+        for (mut connection, requests) in self.0.drain(..).zip(requests) {
+            running.spawn(async move {
+                for request in requests {
+                    let (answered, text) = connection.exchange(&request).await;
                     assert_eq!(answered, status, "{}", String::from_utf8_lossy(text));
                 }
                 connection

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    ffi::OsStr,
     fs,
     net::TcpListener,
     process::{self, Command, Stdio},
@@ -24,6 +25,13 @@ pub fn leave_proxy_core() {
         .stdout(Stdio::null())
         .status();
     assert!(moved.expect("taskset is installed: `make bench-tools`").success());
+}
+
+/// A command that runs on the proxy's core.
+pub fn on_proxy_core(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("taskset");
+    command.args(["-c", PROXY_CORE]).arg(program);
+    command
 }
 
 /// One that was free a moment ago.
@@ -56,6 +64,16 @@ pub fn cpu_seconds(processes: &[u32]) -> f64 {
         fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()
     };
     processes.iter().map(ticks).sum::<f64>() / TICKS
+}
+
+/// MiB that these processes have in memory. What they share, such as a program's code, counts once for each.
+pub fn resident_mib(processes: &[u32]) -> f64 {
+    let kib = |process: &u32| -> f64 {
+        let status = fs::read_to_string(format!("/proc/{process}/status")).expect("the proxy lives");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim_end_matches(" kB").trim().parse().unwrap()
+    };
+    processes.iter().map(kib).sum::<f64>() / 1024.0
 }
 
 /// The fields of `/proc/PID/stat` from the third on: the name before them may contain anything.

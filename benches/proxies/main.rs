@@ -11,20 +11,27 @@
     reason = "a bench that cannot go on says so by panicking"
 )]
 
+mod alone;
 mod load;
 mod machine;
+mod people;
 mod plain;
 mod report;
 mod rounds;
 mod scenario;
 mod server;
 mod stage;
+mod strace;
 mod tokens;
 mod upstream;
 
 use std::path::Path;
 
 use self::scenario::SCENARIOS;
+
+/// The one of the gateway, whose hashes are held against those made here.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Files that may be open: a thousand connections, and what they lead to.
 const DESCRIPTORS: u64 = 8192;
@@ -60,6 +67,10 @@ impl Options {
 }
 
 fn main() {
+    let arguments: Vec<_> = std::env::args().collect();
+    if arguments.get(1).is_some_and(|first| first == alone::MARK) {
+        return alone::main(&arguments[2..]);
+    }
     let options = Options::of(std::env::args().skip(1));
     machine::leave_proxy_core();
     rlimit::increase_nofile_limit(DESCRIPTORS).unwrap();

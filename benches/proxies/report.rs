@@ -40,9 +40,23 @@ impl Section {
         }
     }
 
+    /// A line of figures for each of `lines`, one for each of `names`.
+    pub fn columns(&mut self, what: &str, names: &[&str], lines: &[(String, Vec<f64>)]) {
+        writeln!(self.text, "\n| {what} | {} |\n|---|{}", names.join(" | "), "---|".repeat(names.len())).unwrap();
+        for (name, figures) in lines {
+            let figures: Vec<_> = figures.iter().map(|figure| show(*figure)).collect();
+            writeln!(self.text, "| {name} | {} |", figures.join(" | ")).unwrap();
+        }
+    }
+
     /// Begins the table of ratios.
     pub fn ratios(&mut self) {
-        self.text.push_str("\n| ratio, round by round | median | min–max | must be | holds |\n|---|---|---|---|---|\n");
+        self.bounds("ratio, round by round");
+    }
+
+    /// Begins the table of what has bounds.
+    pub fn bounds(&mut self, what: &str) {
+        writeln!(self.text, "\n| {what} | median | min–max | must be | holds |\n|---|---|---|---|---|").unwrap();
     }
 
     /// Of two by their names, out of what was measured in the same rounds.
@@ -52,7 +66,7 @@ impl Section {
         self.line(&format!("{of} / {by}"), &ratios, bound);
     }
 
-    /// A line among the ratios.
+    /// A line among them.
     pub fn line(&mut self, what: &str, values: &[f64], bound: Bound) {
         let middle = median(values);
         let (must, holds) = match bound {

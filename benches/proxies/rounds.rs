@@ -1,6 +1,8 @@
 //! Rounds: each entrant in turn, again and again, so that whatever else the machine does meets all of them alike.
 //! What a request costs drifts by a third within minutes; what counts is one entrant by another in the same round.
 
+use std::{process, time::Instant};
+
 use bytes::Bytes;
 
 use super::{
@@ -40,16 +42,25 @@ impl<'a> Entrant<'a> {
         self
     }
 
-    /// CPU microseconds that a request costs.
-    async fn run(&mut self, count: usize) -> f64 {
+    /// Its connections, warm, and so many requests that are to count.
+    pub async fn ready(&mut self, count: usize) -> (Clients, Vec<Bytes>) {
         let mut requests = (self.requests)(WARM_UP + count);
         let counted = requests.split_off(WARM_UP);
         let mut clients = Clients::connect(self.server.address, CONNECTIONS).await;
         clients.send(requests, self.status).await;
-        let before = machine::cpu_seconds(&self.server.processes);
-        clients.send(counted, self.status).await;
-        let used = machine::cpu_seconds(&self.server.processes) - before;
-        used * 1e6 / as_f64(count)
+        (clients, counted)
+    }
+
+    /// CPU microseconds that a request costs; how much of its core the proxy had, and how much of its own the load
+    /// generator, percent.
+    async fn run(&mut self, count: usize) -> [f64; 3] {
+        let (mut clients, requests) = self.ready(count).await;
+        let cpu = || [&self.server.processes[..], &[process::id()]].map(machine::cpu_seconds);
+        let (begun, before) = (Instant::now(), cpu());
+        clients.send(requests, self.status).await;
+        let (took, after) = (begun.elapsed().as_secs_f64(), cpu());
+        let [used, own] = [after[0] - before[0], after[1] - before[1]];
+        [used * 1e6 / as_f64(count), 100.0 * used / took, 100.0 * own / took]
     }
 }
 
@@ -69,17 +80,53 @@ pub struct Series {
     pub values: Vec<f64>,
 }
 
-/// CPU microseconds per request of each entrant, by rounds.
-pub async fn compare(mut entrants: Vec<Entrant<'_>>, options: &Options) -> Vec<Series> {
-    let mut all: Vec<_> = entrants.iter().map(|entrant| Series { name: entrant.name, values: Vec::new() }).collect();
-    for round in 0..options.rounds {
-        for (entrant, series) in entrants.iter_mut().zip(&mut all) {
-            series.values.push(entrant.run(options.requests).await);
-        }
-        let told: Vec<_> = all.iter().map(|series| format!("{} {:.1}", series.name, series.values[round])).collect();
-        eprintln!("round {}: {}", round + 1, told.join(", "));
+impl Series {
+    /// One for each of these names.
+    pub fn of(names: &[&'static str]) -> Vec<Self> {
+        names.iter().map(|name| Self { name, values: Vec::new() }).collect()
     }
-    all
+}
+
+/// Adds the figures of a round, one for each series.
+pub fn note(series: &mut [Series], figures: &[f64]) {
+    for (series, figure) in series.iter_mut().zip(figures) {
+        series.values.push(*figure);
+    }
+    let told: Vec<_> =
+        series.iter().zip(figures).map(|(series, figure)| format!("{} {figure:.2}", series.name)).collect();
+    eprintln!("round {}: {}", series[0].values.len(), told.join(", "));
+}
+
+/// What was found of each entrant, by rounds.
+pub struct Comparison {
+    /// CPU microseconds per request.
+    pub cost: Vec<Series>,
+    /// How much of its core the proxy had, percent. One that waits for the load generator has less than all, and
+    /// spends more on each request: fewer are ready at once.
+    pub busy: Vec<Series>,
+}
+
+/// CPU microseconds per request of each entrant, by rounds.
+pub async fn compare(entrants: Vec<Entrant<'_>>, options: &Options) -> Vec<Series> {
+    compare_busy(entrants, options).await.cost
+}
+
+/// The same, and who waited for whom.
+pub async fn compare_busy(mut entrants: Vec<Entrant<'_>>, options: &Options) -> Comparison {
+    let names: Vec<_> = entrants.iter().map(|entrant| entrant.name).collect();
+    let [mut cost, mut busy, mut own] = [(); 3].map(|()| Series::of(&names));
+    for _ in 0..options.rounds {
+        let mut figures = Vec::new();
+        for entrant in &mut entrants {
+            figures.push(entrant.run(options.requests).await);
+        }
+        for (what, series) in [&mut cost, &mut busy, &mut own].into_iter().enumerate() {
+            let figures: Vec<_> = figures.iter().map(|figures| figures[what]).collect();
+            eprint!("{}", ["µs; ", "its core, %; ", "the load generator's, %; "][what]);
+            note(series, &figures);
+        }
+    }
+    Comparison { cost, busy }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "they are no such large numbers")]

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     net::SocketAddr,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -17,6 +17,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 pub struct Server {
     child: Child,
+    /// Which of its processes is to be asked to end.
+    lead: u32,
+    /// What it wrote to standard error.
+    errors: PathBuf,
     pub address: SocketAddr,
     /// All of its processes.
     pub processes: Vec<u32>,
@@ -26,38 +30,59 @@ impl Server {
     /// Starts it on the proxy's core, and waits until it accepts connections. Its standard output goes to a file in
     /// `directory`.
     pub async fn start(program: &str, arguments: &[&str], port: u16, directory: &Path) -> Self {
-        let mut server = Self::spawn(program, arguments, port, directory);
-        let deadline = Instant::now() + PATIENCE;
-        while TcpStream::connect(server.address).await.is_err() {
-            let ended = server.child.try_wait().unwrap();
-            if ended.is_some() || Instant::now() > deadline {
-                let told = fs::read_to_string(directory.join(format!("{port}.err"))).unwrap();
-                panic!("{program} does not start: {told}");
-            }
-            sleep(Duration::from_millis(5)).await;
-        }
-        // nginx binds before it has its worker.
-        sleep(Duration::from_millis(200)).await;
-        server.processes = machine::tree(server.child.id());
+        Self::spawn(program, arguments, port, directory).accepting().await
+    }
+
+    /// The same with its calls of these names written to `calls`, at which nothing else of it stops: one a line, and
+    /// a second one if another came between its begin and its end.
+    pub async fn start_traced(
+        program: &str,
+        arguments: &[&str],
+        port: u16,
+        directory: &Path,
+        (names, calls): (&str, &Path),
+    ) -> Self {
+        let mut strace = Command::new("strace");
+        strace.args(["-qq", "-f", "--seccomp-bpf", "-e", &format!("trace={names}"), "-e", "signal=none", "-o"]);
+        strace.arg(calls).args(["taskset", "-c", machine::PROXY_CORE, program]).args(arguments);
+        let mut server = Self::run(&mut strace, port, directory).accepting().await;
+        // strace ends with what it watches.
+        server.processes.remove(0);
+        server.lead = server.processes[0];
         server
     }
 
     /// Starts it, and waits for nothing.
     pub fn spawn(program: &str, arguments: &[&str], port: u16, directory: &Path) -> Self {
-        let output = |kind| File::create(directory.join(format!("{port}.{kind}"))).unwrap();
-        let child = Command::new("taskset")
-            .args(["-c", machine::PROXY_CORE, program])
-            .args(arguments)
+        Self::run(machine::on_proxy_core(program).args(arguments), port, directory)
+    }
+
+    fn run(command: &mut Command, port: u16, directory: &Path) -> Self {
+        let errors = directory.join(format!("{port}.err"));
+        let child = command
             .current_dir(directory)
             .env_clear()
             .env("PATH", path())
             .stdin(Stdio::null())
-            .stdout(output("out"))
-            .stderr(output("err"))
+            .stdout(File::create(directory.join(format!("{port}.out"))).unwrap())
+            .stderr(File::create(&errors).unwrap())
             .spawn()
-            .expect("taskset is installed: `make bench-tools`");
-        let processes = vec![child.id()];
-        Self { child, address: SocketAddr::from(([127, 0, 0, 1], port)), processes }
+            .expect("taskset and strace are installed: `make bench-tools`");
+        let lead = child.id();
+        Self { child, lead, errors, address: SocketAddr::from(([127, 0, 0, 1], port)), processes: vec![lead] }
+    }
+
+    async fn accepting(mut self) -> Self {
+        let deadline = Instant::now() + PATIENCE;
+        while TcpStream::connect(self.address).await.is_err() {
+            let starting = self.child.try_wait().unwrap().is_none() && Instant::now() < deadline;
+            assert!(starting, "it does not start: {}", fs::read_to_string(&self.errors).unwrap());
+            sleep(Duration::from_millis(5)).await;
+        }
+        // nginx binds before it has its worker.
+        sleep(Duration::from_millis(200)).await;
+        self.processes = machine::tree(self.child.id());
+        self
     }
 }
 
@@ -70,7 +95,7 @@ impl Drop for Server {
     /// Asks first: the master process of nginx takes its worker along, which a killed one would not.
     fn drop(&mut self) {
         let processes = machine::tree(self.child.id());
-        signal("TERM", self.child.id());
+        signal("TERM", self.lead);
         let deadline = Instant::now() + Duration::from_secs(2);
         while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
             std::thread::park_timeout(Duration::from_millis(20));

@@ -1,8 +1,17 @@
 //! What every scenario starts from: an upstream, a directory, and a gateway with its store and its keys.
 
-use std::{fs, net::SocketAddr, path::PathBuf};
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
-use passgate::{app, clock::Clock, config, store::sql::Role};
+use passgate::{
+    app::{self, Opened},
+    clock::Clock,
+    config::{self, Settings},
+    store::sql::Role,
+};
 use tempfile::TempDir;
 
 use super::{
@@ -26,15 +35,34 @@ pub struct Stage {
 impl Stage {
     /// A store with nothing in it but its keys.
     pub async fn set(upstream: SocketAddr) -> Self {
+        Self::set_with(upstream, "").await
+    }
+
+    /// The same with lines of configuration beside those that every gateway here has.
+    pub async fn set_with(upstream: SocketAddr, lines: &str) -> Self {
         // Not in /tmp, which may be memory: a store belongs on a disk.
         let directory = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let (port, admin_port) = (free_port(), free_port());
-        let file = directory.path().join("passgate.yaml");
-        fs::write(&file, configuration(&directory, port, admin_port, upstream)).unwrap();
-        let settings = config::load(&file, std::iter::empty()).map_err(|report| report.to_string()).unwrap();
-        let opened = app::open(&settings, &Clock::system(), Role::Command).await.unwrap();
+        let file = directory.path().join(CONFIGURATION);
+        let configuration = configuration(&directory, port, admin_port, upstream);
+        fs::write(&file, format!("{configuration}{lines}")).unwrap();
+        let (opened, settings) = open(&file).await;
         let mint = Mint::open(&opened, &settings).await;
+        opened.store.close().await;
         Self { directory, upstream, port, admin_port, mint }
+    }
+
+    /// The store, with a gateway beside or without.
+    pub async fn open(&self) -> (Opened, Settings) {
+        open(&self.configuration()).await
+    }
+
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub fn configuration(&self) -> PathBuf {
+        self.path(CONFIGURATION)
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -44,7 +72,23 @@ impl Stage {
     /// A gateway on the store. There can be one at a time.
     pub async fn passgate(&self) -> Server {
         let server = Server::start(PASSGATE, &SERVE, self.port, self.directory.path()).await;
-        // Bound is not ready yet.
+        Self::ready(server).await
+    }
+
+    /// A gateway whose calls of these names are written to a file: see [`Server::start_traced`].
+    pub async fn passgate_traced(&self, names: &str, calls: &Path) -> Server {
+        let directory = self.directory.path();
+        let server = Server::start_traced(PASSGATE, &SERVE, self.port, directory, (names, calls)).await;
+        Self::ready(server).await
+    }
+
+    /// A gateway that may not accept connections yet.
+    pub fn passgate_starting(&self) -> Server {
+        Server::spawn(PASSGATE, &SERVE, self.port, self.directory.path())
+    }
+
+    /// Bound is not ready yet.
+    async fn ready(server: Server) -> Server {
         Connection::open(server.address).await.ask(&super::load::get("/ready", None)).await;
         server
     }
@@ -93,7 +137,13 @@ impl Stage {
 }
 
 const PASSGATE: &str = env!("CARGO_BIN_EXE_passgate");
-const SERVE: [&str; 3] = ["--config", "passgate.yaml", "serve"];
+const CONFIGURATION: &str = "passgate.yaml";
+const SERVE: [&str; 3] = ["--config", CONFIGURATION, "serve"];
+
+async fn open(configuration: &Path) -> (Opened, Settings) {
+    let settings = config::load(configuration, std::iter::empty()).map_err(|report| report.to_string()).unwrap();
+    (app::open(&settings, &Clock::system(), Role::Command).await.unwrap(), settings)
+}
 
 /// Everything is on that can be on: identity headers, limits, CORS, metrics, and a line a request as JSON.
 fn configuration(directory: &TempDir, port: u16, admin_port: u16, upstream: SocketAddr) -> String {

@@ -37,7 +37,7 @@ impl Mint {
         let now = Clock::system().now();
         let ring = KeyRing::open(
             Arc::clone(&opened.store),
-            &opened.master,
+            &opened.masters,
             opened.deployment_id,
             settings.tokens.clone(),
             now,

@@ -84,6 +84,8 @@ impl Upkeep {
 
     async fn reload_clients(self) {
         let mut changed = self.changes.clients_changed();
+        // The log may have been read on before this loop listened: clients of that moment would stay unknown.
+        changed.mark_changed();
         while changed.changed().await.is_ok() {
             while let Err(error) = self.oauth.clients.reload().await {
                 tracing::error!(%error, "the clients cannot be read; trying again");

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::{
     clock::Timestamp,
     identity::Headers,
-    model::{AccountId, ClientId, Epoch, Scope, SessionId},
+    model::{AccountId, ClientId, Epoch, SessionId},
     token::Claims,
 };
 
@@ -18,8 +18,8 @@ pub struct Principal {
     pub session: SessionId,
     /// `client_id`.
     pub client: ClientId,
-    /// `scope`.
-    pub scope: Scope,
+    /// `scope`, its tokens separated by spaces.
+    pub scope: Box<str>,
     /// `groups`.
     pub groups: Box<[Box<str>]>,
     /// `staff`.
@@ -50,7 +50,7 @@ impl Principal {
             subject: claims.subject,
             session: claims.session,
             client: claims.client,
-            scope: claims.scope,
+            scope: claims.scope.to_string().into(),
             groups: claims.profile.groups.into_iter().map(Into::into).collect(),
             staff: claims.profile.staff,
             token_id: claims.id.into(),
@@ -61,6 +61,11 @@ impl Principal {
             key_generation,
             judged_at: AtomicU64::new(u64::MAX),
         }
+    }
+
+    /// Whether this token is in its scope.
+    pub fn has_scope(&self, token: &str) -> bool {
+        self.scope.split(' ').any(|own| own == token)
     }
 
     /// Whether it was found not to be ended under this generation of the change log.
@@ -74,14 +79,13 @@ impl Principal {
 
     /// What it takes in memory, near enough.
     pub(super) fn bytes(&self) -> usize {
-        let texts = self.scope.iter().chain(self.groups.iter().map(AsRef::as_ref));
-        let texts = texts.map(|text| size_of::<Box<str>>() + allocated(text.len()));
-        let others = [self.token_id.len(), 2 * size_of::<usize>() + self.client.as_str().len()];
-        size_of::<Self>() + texts.chain(others.map(allocated)).sum::<usize>() + self.headers.bytes()
+        let groups = self.groups.iter().map(|group| size_of::<Box<str>>() + allocated(group.len()));
+        let others = [self.scope.len(), self.token_id.len(), 2 * size_of::<usize>() + self.client.as_str().len()];
+        size_of::<Self>() + groups.chain(others.map(allocated)).sum::<usize>() + self.headers.bytes()
     }
 }
 
 /// What an allocator gives for so many bytes.
 const fn allocated(bytes: usize) -> usize {
-    bytes.next_multiple_of(16)
+    bytes.next_multiple_of(8)
 }

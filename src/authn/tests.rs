@@ -93,7 +93,7 @@ async fn a_good_token_says_who_is_calling() {
         (principal.subject, principal.session, &principal.client),
         (claims.subject, claims.session, &claims.client)
     );
-    assert_eq!((&principal.scope, principal.staff, &*principal.token_id), (&claims.scope, true, &*claims.id));
+    assert_eq!((&*principal.scope, principal.staff, &*principal.token_id), ("read write", true, &*claims.id));
     assert_eq!((principal.issued_at, principal.expires_at), (claims.issued_at, claims.expires_at));
     let headers: Vec<_> = principal.headers.iter().collect();
     let [(name, value)] = headers[..] else { panic!("one header") };

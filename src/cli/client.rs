@@ -1,5 +1,8 @@
 //! `passgate client …`: OAuth clients kept in the store, beside those of the configuration.
 
+mod change;
+mod show;
+
 use std::io::Write;
 
 use anyhow::{bail, ensure};
@@ -10,6 +13,8 @@ use clap::{
 };
 use zeroize::Zeroizing;
 
+use self::change::{Delete, RotateSecret, Set};
+use super::output::Format;
 use crate::{
     model::{ClientId, Scope},
     oauth::client::{Grant, Settings},
@@ -39,8 +44,49 @@ Examples:
     /// List the clients of the configuration and of the store
     #[command(after_help = "\
 Examples:
-  passgate client list")]
-    List,
+  passgate client list
+  passgate client list --json | jq -r .client_id")]
+    List(#[command(flatten)] Format),
+    /// Show one client
+    #[command(after_help = "\
+Examples:
+  passgate client show batch
+  passgate client show batch --json")]
+    Show(Show),
+    /// Change what a client of the store may do
+    #[command(after_help = "\
+Examples:
+  passgate client set batch --grant password,refresh_token
+  passgate client set batch --scope read --scope write
+
+What is given replaces what the client had; what is left out stays. Running gateways follow at once. Sessions keep
+the scope that they began with.")]
+    Set(Set),
+    /// Give a client of the store a new secret, which is shown once; the old one holds no more
+    #[command(after_help = "\
+Examples:
+  passgate client rotate-secret batch
+  pass show batch | passgate client rotate-secret batch --secret-stdin --yes")]
+    RotateSecret(RotateSecret),
+    /// Delete a client of the store
+    #[command(after_help = "\
+Examples:
+  passgate client delete batch
+  passgate client delete batch --yes
+
+Running gateways follow at once: it gets no more tokens, and refreshing is answered invalid_client. Access tokens that
+it has live on until they expire (tokens.access.ttl); to end them at once as well, `passgate account` ends an account's
+sessions. A client that is later made under the same id can refresh what is left of the sessions.")]
+    Delete(Delete),
+}
+
+/// Which client to show.
+#[derive(Args)]
+pub struct Show {
+    /// Its `client_id`
+    id: ClientId,
+    #[command(flatten)]
+    format: Format,
 }
 
 /// What a new client is to be.
@@ -85,7 +131,8 @@ fn scope_token(text: &str) -> Result<String, &'static str> {
 }
 
 /// Carries a command out and tells on `out` what was done. `mac` is the HMAC of client secrets, `configured`
-/// the clients of the configuration, `ask` [`prompt::new_secret`](super::prompt::new_secret).
+/// the clients of the configuration, `ask` [`prompt::new_secret`](super::prompt::new_secret), `confirm`
+/// [`prompt::confirm`](super::prompt::confirm).
 ///
 /// # Errors
 ///
@@ -96,11 +143,18 @@ pub async fn run(
     mac: impl Fn(&str) -> [u8; 32],
     configured: &[Settings],
     ask: impl FnOnce(&str, bool) -> anyhow::Result<Secret>,
+    confirm: impl FnOnce(&str, bool) -> anyhow::Result<()>,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
     match command {
         ClientCommand::Create(new) => create(new, store, mac, configured, ask, out).await,
-        ClientCommand::List => list(&store.clients().await?, configured, out),
+        ClientCommand::List(format) => show::list(&store.clients().await?, configured, format, out),
+        ClientCommand::Show(Show { id, format }) => show::show(&id, &store.clients().await?, configured, format, out),
+        ClientCommand::Set(set) => change::set(set, store, configured, out).await,
+        ClientCommand::RotateSecret(rotate) => {
+            change::rotate_secret(rotate, store, mac, configured, ask, confirm, out).await
+        }
+        ClientCommand::Delete(delete) => change::delete(delete, store, configured, confirm, out).await,
     }
 }
 
@@ -120,37 +174,55 @@ async fn create(
     let Some(scopes) = Scope::parse(&scope.join(" ")) else {
         bail!("a client needs a scope; leave --scope out for read and write")
     };
-    let (secret, told) = match (public, secret_stdin) {
-        (true, _) => (None, String::new()),
-        (false, true) => (Some(given(&ask("client secret", true)?)?), String::new()),
-        (false, false) => {
-            let secret = generate()?;
-            let told = format!("client_secret: {}\n", secret.expose());
-            (Some(secret), told)
-        }
-    };
-    let told = Zeroizing::new(told);
-    let mut grants: Vec<String> = Vec::new();
-    for name in grant {
-        if !grants.iter().any(|seen| seen == name) {
-            grants.push(name.to_owned());
-        }
-    }
-    let kept = secret.as_ref().map(|secret| StoredSecret::Mac(mac(secret.expose())));
-    let client = StoredClient { id, secret: kept, grants, scopes };
+    let new_secret = if public { None } else { Some(NewSecret::get(secret_stdin, ask)?) };
+    let kept = new_secret.as_ref().map(|new| StoredSecret::Mac(mac(new.secret.expose())));
+    let client = StoredClient { id, secret: kept, grants: grants(grant), scopes };
     ensure!(
         store.insert_client(&client).await?,
         "the store has a client {} already; choose another id (`passgate client list` shows them)",
         client.id
     );
-    write!(out, "client_id: {}\n{}", client.id, *told)?;
-    if !told.is_empty() {
-        writeln!(out, "\nThis is the one time the secret is shown.")?;
+    writeln!(out, "client_id: {}", client.id)?;
+    new_secret.map_or(Ok(()), |new| new.tell(out))
+}
+
+/// Each once, in the order given.
+fn grants(given: Vec<&'static str>) -> Vec<String> {
+    let mut grants: Vec<String> = Vec::new();
+    for name in given {
+        if !grants.iter().any(|seen| seen == name) {
+            grants.push(name.to_owned());
+        }
     }
-    if secret.is_some_and(|secret| secret.expose().len() < SHORT_SECRET) {
-        writeln!(out, "\nThe secret is short: whoever guesses it acts as this client.")?;
+    grants
+}
+
+/// A secret that a client is to have.
+struct NewSecret {
+    secret: Secret,
+    /// We made it, so that nobody has it yet.
+    is_made: bool,
+}
+
+impl NewSecret {
+    /// From standard input, or a random one.
+    fn get(from_stdin: bool, ask: impl FnOnce(&str, bool) -> anyhow::Result<Secret>) -> anyhow::Result<Self> {
+        let secret = if from_stdin { given(&ask("client secret", true)?)? } else { generate()? };
+        Ok(Self { secret, is_made: !from_stdin })
     }
-    Ok(())
+
+    /// Tells one that was made, once; warns of one that was badly chosen.
+    fn tell(&self, out: &mut impl Write) -> anyhow::Result<()> {
+        if self.is_made {
+            let told = Zeroizing::new(format!("client_secret: {}\n", self.secret.expose()));
+            write!(out, "{}", *told)?;
+            writeln!(out, "\nThis is the one time the secret is shown.")?;
+        }
+        if self.secret.expose().len() < SHORT_SECRET {
+            writeln!(out, "\nThe secret is short: whoever guesses it acts as this client.")?;
+        }
+        Ok(())
+    }
 }
 
 /// 32 random bytes.
@@ -172,172 +244,5 @@ fn given(secret: &Secret) -> anyhow::Result<Secret> {
     Ok(secret.clone())
 }
 
-fn list(stored: &[StoredClient], configured: &[Settings], out: &mut impl Write) -> anyhow::Result<()> {
-    let mut rows = vec![["CLIENT", "KIND", "GRANTS", "SCOPES", "FROM"].map(str::to_owned)];
-    rows.extend(configured.iter().map(|client| {
-        let named = |grant: &Grant| Grant::ALL.iter().find(|(_, known)| known == grant).map(|(name, _)| *name);
-        let grants: Vec<&str> = client.grants.iter().filter_map(named).collect();
-        row(&client.id, client.secret.is_some(), &grants.join(" "), &client.scopes, "configuration")
-    }));
-    rows.extend(stored.iter().map(|client| {
-        let hidden = configured.iter().any(|other| other.id == client.id);
-        let from = if hidden { "store (hidden by the configuration)" } else { "store" };
-        row(&client.id, client.secret.is_some(), &client.grants.join(" "), &client.scopes, from)
-    }));
-    if rows.len() == 1 {
-        writeln!(out, "There are no clients. `passgate client create ID` makes one.")?;
-        return Ok(());
-    }
-    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(String::len).max().unwrap_or(0);
-    let widths = std::array::from_fn::<usize, 5, _>(width);
-    for row in &rows {
-        let cells: Vec<String> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        writeln!(out, "{}", cells.join("  ").trim_end())?;
-    }
-    Ok(())
-}
-
-fn row(id: &ClientId, confidential: bool, grants: &str, scopes: &Scope, from: &str) -> [String; 5] {
-    let kind = if confidential { "confidential" } else { "public" };
-    [id.to_string(), kind.to_owned(), grants.to_owned(), scopes.to_string(), from.to_owned()]
-}
-
 #[cfg(test)]
-mod tests {
-    use clap::Parser;
-
-    use super::*;
-    use crate::store::{ChangeStore, ClientStore, StoreError, testing::TestStore};
-
-    #[derive(Parser)]
-    struct Cli {
-        #[command(subcommand)]
-        command: ClientCommand,
-    }
-
-    /// No MAC, but tells secrets apart.
-    fn mac(secret: &str) -> [u8; 32] {
-        let mut mac = [0; 32];
-        for (n, byte) in secret.bytes().enumerate() {
-            mac[n % 32] ^= byte.rotate_left(u32::try_from(n / 32).unwrap());
-        }
-        mac
-    }
-
-    fn web() -> Settings {
-        Settings {
-            id: ClientId::from("web"),
-            secret: Some("quickstart-secret".into()),
-            grants: vec![Grant::Password, Grant::RefreshToken, Grant::ConvertToken],
-            scopes: Scope::parse("read write").unwrap(),
-        }
-    }
-
-    async fn run_line(store: &TestStore, configured: &[Settings], line: &str, input: &str) -> anyhow::Result<String> {
-        let command = Cli::try_parse_from(line.split(' '))?.command;
-        let mut out = Vec::new();
-        let ask = |_: &str, _: bool| Ok(Secret::from(input));
-        run(command, store, mac, configured, ask, &mut out).await?;
-        Ok(String::from_utf8(out)?)
-    }
-
-    #[tokio::test]
-    async fn a_new_client_gets_a_secret_that_is_shown_once_and_kept_as_its_mac() {
-        let store = TestStore::fresh().await;
-        let told = run_line(&store, &[], "client create batch", "").await.unwrap();
-        let secret = told.lines().find_map(|line| line.strip_prefix("client_secret: ")).unwrap();
-        assert!(told.starts_with("client_id: batch\n"));
-        assert_eq!(secret.len(), 43);
-        let kept = store.clients().await.unwrap().remove(0);
-        assert!(kept.secret == Some(StoredSecret::Mac(mac(secret))));
-        assert_eq!(kept.grants, ["password", "refresh_token"]);
-        assert_eq!(kept.scopes.to_string(), "read write");
-        assert!(!run_line(&store, &[], "client list", "").await.unwrap().contains(secret));
-
-        let other = run_line(&store, &[], "client create other", "").await.unwrap();
-        assert!(!other.contains(secret), "every client has a secret of its own");
-    }
-
-    #[tokio::test]
-    async fn a_public_client_has_no_secret() {
-        let store = TestStore::fresh().await;
-        let line =
-            "client create mobile --public --grant refresh_token --grant convert_token,refresh_token --scope read";
-        assert_eq!(run_line(&store, &[], line, "").await.unwrap(), "client_id: mobile\n");
-        let kept = store.clients().await.unwrap().remove(0);
-        assert!(kept.secret.is_none());
-        assert_eq!(kept.grants, ["refresh_token", "convert_token"]);
-        assert_eq!(kept.scopes.to_string(), "read");
-    }
-
-    #[tokio::test]
-    async fn a_given_secret_is_kept_and_not_repeated() {
-        let store = TestStore::fresh().await;
-        let line = "client create batch --secret-stdin";
-        let told = run_line(&store, &[], line, "a secret of some length").await.unwrap();
-        assert_eq!(told, "client_id: batch\n");
-        let kept = store.clients().await.unwrap().remove(0);
-        assert!(kept.secret == Some(StoredSecret::Mac(mac("a secret of some length"))));
-
-        let told = run_line(&store, &[], "client create weak --secret-stdin", "short").await.unwrap();
-        assert!(told.contains("The secret is short") && !told.contains("short\n"), "{told}");
-        for bad in ["sécret", "tab\tsecret", &"x".repeat(257)] {
-            assert!(run_line(&store, &[], "client create bad --secret-stdin", bad).await.is_err());
-        }
-        assert_eq!(store.clients().await.unwrap().len(), 2);
-    }
-
-    #[tokio::test]
-    async fn an_id_is_used_once_in_configuration_and_store_together() {
-        let store = TestStore::fresh().await;
-        let error = run_line(&store, &[web()], "client create web", "").await.unwrap_err().to_string();
-        assert!(error.starts_with("the configuration has a client web"), "{error}");
-        run_line(&store, &[web()], "client create batch", "").await.unwrap();
-        let error = run_line(&store, &[web()], "client create batch", "").await.unwrap_err().to_string();
-        assert!(error.starts_with("the store has a client batch already"), "{error}");
-        assert_eq!(store.clients().await.unwrap().len(), 1);
-    }
-
-    #[tokio::test]
-    async fn the_list_shows_what_each_client_may_do_and_where_it_is_from() {
-        let store = TestStore::fresh().await;
-        assert!(run_line(&store, &[], "client list", "").await.unwrap().starts_with("There are no clients."));
-        run_line(&store, &[], "client create web --public", "").await.unwrap();
-        run_line(&store, &[], "client create batch --grant password --scope read", "").await.unwrap();
-        assert_eq!(
-            run_line(&store, &[web()], "client list", "").await.unwrap(),
-            "\
-CLIENT  KIND          GRANTS                                SCOPES      FROM
-web     confidential  password refresh_token convert_token  read write  configuration
-batch   confidential  password                              read        store
-web     public        password refresh_token                read write  store (hidden by the configuration)
-"
-        );
-    }
-
-    #[test]
-    fn what_no_client_can_be_is_refused_with_the_reason() {
-        let long = format!("client create {}", "x".repeat(201));
-        for (line, reason) in [
-            ("client create a:b", "other than a colon"),
-            ("client create zoë", "visible ASCII"),
-            (long.as_str(), "1 to 200"),
-            ("client create batch --grant magic", "possible values: password, refresh_token, convert_token"),
-            ("client create batch --scope \"", "visible ASCII"),
-            ("client create batch --public --secret-stdin", "cannot be used with"),
-        ] {
-            let error = Cli::try_parse_from(line.split(' ')).err().unwrap().to_string();
-            assert!(error.contains(reason), "{line}: {error}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_store_out_of_reach_can_be_told_from_a_mistake() {
-        let store = TestStore::fresh().await;
-        store.close().await;
-        for line in ["client create batch", "client list"] {
-            let error = run_line(&store, &[], line, "").await.unwrap_err();
-            assert!(error.downcast_ref::<StoreError>().is_some(), "{line}: {error}");
-        }
-    }
-}
+mod tests;

@@ -179,7 +179,7 @@ pub fn run(command: ImportCommand, config: &Path) -> Result<(), Failure> {
 }
 
 async fn django(command: &Django, source: Source, settings: &Settings, opened: Option<&Opened>) -> Result<(), Failure> {
-    let secrets = opened.map(|opened| ClientSecrets::new(&opened.master));
+    let secrets = opened.map(|opened| ClientSecrets::new(opened.masters.in_force()));
     // Without a store nothing is written: no MAC is looked at.
     let mac = |secret: &str| secrets.as_ref().map_or([0; 32], |secrets| secrets.mac(&Secret::from(secret)));
     let target = Target {

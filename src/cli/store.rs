@@ -1,5 +1,5 @@
-//! What `passgate account …`, `passgate session …` and `passgate client …` share: an open store, beside a running gateway or without
-//! one.
+//! What the commands on accounts, sessions, clients, keys and the store share: an open store, beside a running
+//! gateway or without one.
 
 use std::{
     io::{self, ErrorKind},
@@ -10,7 +10,7 @@ use std::{
 use super::{
     Failure, account, client,
     desk::{Desk, Person, Told},
-    prompt, session,
+    keys, prompt, restored, session,
 };
 use crate::{
     account::Accounts,
@@ -22,6 +22,7 @@ use crate::{
     secret::Secret,
     store::sql::Role,
     telemetry,
+    token::keys::by_hand::ByHand,
 };
 
 pub fn account(command: account::AccountCommand, config: &Path) -> Result<(), Failure> {
@@ -58,10 +59,35 @@ fn at_desk(
 
 pub fn client(command: client::ClientCommand, config: &Path) -> Result<(), Failure> {
     with_store(config, async |settings, opened| {
-        let secrets = ClientSecrets::new(&opened.master);
+        let secrets = ClientSecrets::new(opened.masters.in_force());
         let mac = |secret: &str| secrets.mac(&Secret::from(secret));
         let out = &mut anstream::stdout();
-        unless_unread(client::run(command, &*opened.store, mac, &settings.clients, prompt::new_secret, out).await)
+        let (ask, confirm) = (prompt::new_secret, prompt::confirm);
+        unless_unread(client::run(command, &*opened.store, mac, &settings.clients, ask, confirm, out).await)
+    })
+}
+
+pub fn keys(command: keys::KeysCommand, config: &Path) -> Result<(), Failure> {
+    with_store(config, async |settings, opened| {
+        let site = keys::Site {
+            store: &*opened.store,
+            masters: &opened.masters,
+            tokens: &settings.tokens,
+            idle_ttl: settings.sessions.idle_ttl,
+            now: Clock::system().now(),
+        };
+        let out = &mut anstream::stdout();
+        unless_unread(keys::run(command, &site, prompt::confirm, out).await)
+    })
+}
+
+pub fn store(command: restored::StoreCommand, config: &Path) -> Result<(), Failure> {
+    with_store(config, async |settings, opened| {
+        let restored::StoreCommand::Restored(restored) = command;
+        let (store, now) = (&*opened.store, Clock::system().now());
+        let by_hand = ByHand::new(store, &opened.masters, &settings.tokens)?;
+        let out = &mut anstream::stdout();
+        unless_unread(restored::run(&restored, store, &by_hand, now, prompt::confirm, out).await)
     })
 }
 

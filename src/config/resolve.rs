@@ -26,7 +26,7 @@ pub(super) fn resolve(root: &mut Section<'_>) -> Settings {
     let admin = root.section("admin", server::admin);
     let log = root.section("log", server::log);
     let store = root.section("store", storage::store);
-    let master = root.section("secrets", storage::secrets);
+    let (master, previous_masters) = root.section("secrets", storage::secrets);
     let clients = root.get("clients").map(clients::clients).unwrap_or_default();
     let cors = root.section("cors", clients::cors);
     let providers = root.get("providers").map(providers::providers).unwrap_or_default();
@@ -75,6 +75,7 @@ pub(super) fn resolve(root: &mut Section<'_>) -> Settings {
         log,
         store,
         master,
+        previous_masters,
         clients,
         cors,
         providers,

@@ -46,26 +46,37 @@ pub(super) fn store(store: &mut Section<'_>) -> store::Settings {
     }
 }
 
-/// `secrets`: the master secret, or the file it is in.
-pub(super) fn secrets(secrets: &mut Section<'_>) -> master::Source {
+/// `secrets`: the master secret, and those before it.
+pub(super) fn secrets(secrets: &mut Section<'_>) -> (master::Source, Vec<master::Source>) {
+    let master = master(secrets);
+    let files = secrets.list("previous_master_files", &[], section::path);
+    let given = secrets.get("previous_masters").map(|item| item.list(|item| item.masked(master_mask, master_text)));
+    let given = given.unwrap_or_default().into_iter().map(master::Source::Given);
+    (master, files.into_iter().map(master::Source::File).chain(given).collect())
+}
+
+fn master(secrets: &mut Section<'_>) -> master::Source {
     let given = secrets.get("master").is_some();
     if given && secrets.get("master_file").is_some() {
         secrets.flaw("master_file", "`master` is given as well: one of the two is wanted");
     }
     if given {
-        let master = secrets.get("master").and_then(|item| {
-            let mask = |_: &str| "*".repeat(SHORTEST_MASTER);
-            item.masked(mask, |text| match text.len() {
-                SHORTEST_MASTER.. => Ok(Secret::from(text)),
-                _ => {
-                    Err("a master secret has 32 characters or more, all of them random: `openssl rand -base64 48`"
-                        .into())
-                }
-            })
-        });
+        let master = secrets.get("master").and_then(|item| item.masked(master_mask, master_text));
         return master.map_or_else(|| master::Source::File(PathBuf::new()), master::Source::Given);
     }
     let file = Value::plain("data/master.secret");
     let file = secrets.with("master_file", file, |item| item.text(section::path));
     master::Source::File(file.unwrap_or_default())
+}
+
+/// As long as one must be.
+fn master_mask(_: &str) -> String {
+    "*".repeat(SHORTEST_MASTER)
+}
+
+fn master_text(text: &str) -> Result<Secret, String> {
+    match text.len() {
+        SHORTEST_MASTER.. => Ok(Secret::from(text)),
+        _ => Err("a master secret has 32 characters or more, all of them random: `openssl rand -base64 48`".into()),
+    }
 }

@@ -293,7 +293,7 @@ fn the_reference_says_what_the_defaults_are() {
 fn every_key_asked() -> std::collections::BTreeSet<String> {
     let everything = "
 server: { listen: [{ address: '[::1]:1', tls: { cert_file: a, key_file: b } }] }
-secrets: { master: 0123456789abcdef0123456789abcdef }
+secrets: { master: 0123456789abcdef0123456789abcdef, previous_masters: [0123456789abcdef0123456789abcdef] }
 store: { redis: { url: a, sentinel: {}, cluster: {} } }
 identity_headers: { map: { X-User: sub } }
 ";

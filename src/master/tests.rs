@@ -56,16 +56,16 @@ fn a_client_secret_matches_its_own_mac_only() {
 #[tokio::test]
 async fn a_given_secret_claims_an_empty_store_and_opens_it_again() {
     let store = TestStore::fresh().await;
-    let (_, deployment) = open(&given(TEXT), &*store).await.unwrap();
-    let (_, again) = open(&given(TEXT), &*store).await.unwrap();
+    let (_, deployment) = open(&given(TEXT), &[], &*store).await.unwrap();
+    let (_, again) = open(&given(TEXT), &[], &*store).await.unwrap();
     assert_eq!(deployment, again);
 }
 
 #[tokio::test]
 async fn another_secret_does_not_open_a_claimed_store() {
     let store = TestStore::fresh().await;
-    open(&given(TEXT), &*store).await.unwrap();
-    let refused = open(&given("another secret of thirty-two bytes"), &*store).await;
+    open(&given(TEXT), &[], &*store).await.unwrap();
+    let refused = open(&given("another secret of thirty-two bytes"), &[], &*store).await;
     assert!(matches!(refused, Err(OpenError::Mismatch(_))));
 }
 
@@ -74,15 +74,15 @@ async fn the_first_start_makes_a_private_file_that_the_second_start_reads() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("master.secret");
     let store = TestStore::fresh().await;
-    let (master, deployment) = open(&Source::File(path.clone()), &*store).await.unwrap();
-    assert!(master.fits(&deployment));
+    let (masters, deployment) = open(&Source::File(path.clone()), &[], &*store).await.unwrap();
+    assert!(masters.in_force().fits(&deployment));
     let metadata = std::fs::metadata(&path).unwrap();
     assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
     let text = std::fs::read_to_string(&path).unwrap();
     assert!(text.trim().len() >= MIN_BYTES);
-    open(&Source::File(path), &*store).await.unwrap();
+    open(&Source::File(path), &[], &*store).await.unwrap();
     // The same text given in the configuration is the same secret.
-    open(&given(&text), &*store).await.unwrap();
+    open(&given(&text), &[], &*store).await.unwrap();
 }
 
 #[tokio::test]
@@ -90,8 +90,8 @@ async fn an_absent_file_beside_a_claimed_store_is_an_error_and_makes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("master.secret");
     let store = TestStore::fresh().await;
-    open(&given(TEXT), &*store).await.unwrap();
-    let refused = open(&Source::File(path.clone()), &*store).await;
+    open(&given(TEXT), &[], &*store).await.unwrap();
+    let refused = open(&Source::File(path.clone()), &[], &*store).await;
     assert!(matches!(refused, Err(OpenError::Missing(_))));
     assert!(!path.exists());
 }
@@ -102,7 +102,7 @@ async fn a_file_too_short_is_refused_and_left_alone() {
     let path = dir.path().join("master.secret");
     std::fs::write(&path, "short\n").unwrap();
     let store = TestStore::fresh().await;
-    let refused = open(&Source::File(path.clone()), &*store).await;
+    let refused = open(&Source::File(path.clone()), &[], &*store).await;
     assert!(matches!(refused, Err(OpenError::TooShort { length: 5, .. })));
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "short\n");
     assert!(store.deployment().await.unwrap().is_none(), "the store was not claimed");
@@ -112,7 +112,7 @@ async fn a_file_too_short_is_refused_and_left_alone() {
 async fn nodes_that_claim_at_once_agree_on_one_deployment_when_they_share_the_secret() {
     let store = TestStore::fresh().await;
     let source = given(TEXT);
-    let (one, two) = store.race(open(&source, &*store), open(&source, &*store)).await;
+    let (one, two) = store.race(open(&source, &[], &*store), open(&source, &[], &*store)).await;
     assert_eq!(one.unwrap().1, two.unwrap().1);
 }
 
@@ -122,7 +122,7 @@ async fn the_node_that_loses_a_claim_with_a_secret_of_its_own_says_so_and_leaves
     let path = dir.path().join("master.secret");
     let store = TestStore::fresh().await;
     let (given, file) = (given(TEXT), Source::File(path.clone()));
-    let (loser, winner) = store.race(open(&file, &*store), open(&given, &*store)).await;
+    let (loser, winner) = store.race(open(&file, &[], &*store), open(&given, &[], &*store)).await;
     assert!(winner.is_ok());
     assert!(matches!(loser, Err(OpenError::Mismatch(_))));
     assert!(!path.exists());
@@ -134,6 +134,40 @@ async fn a_store_out_of_reach_makes_no_file() {
     let path = dir.path().join("master.secret");
     let store = TestStore::fresh().await;
     store.close().await;
-    assert!(matches!(open(&Source::File(path.clone()), &*store).await, Err(OpenError::Store(_))));
+    assert!(matches!(open(&Source::File(path.clone()), &[], &*store).await, Err(OpenError::Store(_))));
     assert!(!path.exists());
+}
+
+#[tokio::test]
+async fn a_store_under_a_previous_secret_opens_and_stays_under_it() {
+    let store = TestStore::fresh().await;
+    let (_, deployment) = open(&given(TEXT), &[], &*store).await.unwrap();
+    let new = given("another secret of thirty-two bytes");
+    let (masters, again) = open(&new, &[given(TEXT)], &*store).await.unwrap();
+    assert_eq!(again, deployment);
+    assert!(masters.is_behind() && masters.in_force().fits(&deployment));
+
+    let third = given("a third secret, of thirty-two bytes");
+    let refused = open(&third, std::slice::from_ref(&new), &*store).await;
+    assert!(matches!(refused, Err(OpenError::Mismatch(_))), "neither of them is the store's");
+}
+
+#[tokio::test]
+async fn an_empty_store_is_claimed_under_the_new_secret() {
+    let store = TestStore::fresh().await;
+    let new = given("another secret of thirty-two bytes");
+    let (masters, deployment) = open(&new, &[given(TEXT)], &*store).await.unwrap();
+    assert!(!masters.is_behind() && masters.configured().fits(&deployment));
+}
+
+#[tokio::test]
+async fn a_previous_secret_that_cannot_be_read_is_told_and_not_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("old.secret");
+    let store = TestStore::fresh().await;
+    let previous = [Source::File(path.clone())];
+    assert!(matches!(open(&given(TEXT), &previous, &*store).await, Err(OpenError::Read { .. })));
+    std::fs::write(&path, "short\n").unwrap();
+    assert!(matches!(open(&given(TEXT), &previous, &*store).await, Err(OpenError::TooShort { .. })));
+    assert!(store.deployment().await.unwrap().is_none());
 }

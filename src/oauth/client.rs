@@ -52,8 +52,9 @@ impl Grant {
     }
 }
 
-/// HMAC of a client secret under the key derived for this purpose.
-pub type SecretMac = Arc<dyn Fn(&str) -> [u8; 32] + Send + Sync>;
+/// HMACs of a client secret under the keys derived for this purpose: that of the master secret in force first, under
+/// which secrets are kept, then those of previous ones.
+pub type SecretMacs = Arc<dyn Fn(&str) -> Vec<[u8; 32]> + Send + Sync>;
 
 /// A client as it is judged.
 pub struct Client {
@@ -63,6 +64,8 @@ pub struct Client {
     pub scopes: Scope,
     grants: Vec<Grant>,
     secret: Option<StoredSecret>,
+    /// In the store, and not in the configuration.
+    is_stored: bool,
 }
 
 impl Client {
@@ -90,7 +93,7 @@ impl Client {
 
 /// Every client, by id. Those of the store are swapped whole when they change.
 pub struct Registry {
-    mac: SecretMac,
+    macs: SecretMacs,
     hasher: Arc<Hasher>,
     store: Arc<dyn Store>,
     configured: Vec<Arc<Client>>,
@@ -99,7 +102,8 @@ pub struct Registry {
 
 impl Registry {
     /// The clients of the configuration; [`Registry::reload`] adds those of the store.
-    pub fn new(configured: &[Settings], mac: SecretMac, hasher: Arc<Hasher>, store: Arc<dyn Store>) -> Self {
+    pub fn new(configured: &[Settings], macs: SecretMacs, hasher: Arc<Hasher>, store: Arc<dyn Store>) -> Self {
+        let kept = |secret: &Secret| macs(secret.expose()).first().copied().map(StoredSecret::Mac);
         let configured = configured
             .iter()
             .map(|settings| {
@@ -107,16 +111,31 @@ impl Registry {
                     id: settings.id.clone(),
                     scopes: settings.scopes.clone(),
                     grants: settings.grants.clone(),
-                    secret: settings.secret.as_ref().map(|secret| StoredSecret::Mac(mac(secret.expose()))),
+                    secret: settings.secret.as_ref().and_then(kept),
+                    is_stored: false,
                 })
             })
             .collect();
-        let registry = Self { mac, hasher, store, configured, all: ArcSwap::default() };
+        let registry = Self { macs, hasher, store, configured, all: ArcSwap::default() };
         registry.replace_stored(Vec::new());
         registry
     }
 
-    /// Reads the store's clients again; called at start and when the change log says so.
+    /// Reads the store's clients for the first time.
+    ///
+    /// # Errors
+    /// When the configuration has one of them, too: which of the two is meant is for the operator to say.
+    pub async fn load(&self) -> Result<(), LoadError> {
+        let stored = self.store.clients().await?;
+        let twice = stored.iter().find(|stored| self.configured.iter().any(|other| other.id == stored.id));
+        if let Some(client) = twice {
+            return Err(LoadError::Twice(client.id.clone()));
+        }
+        self.replace_stored(stored);
+        Ok(())
+    }
+
+    /// Reads the store's clients again; called when the change log says so.
     pub async fn reload(&self) -> Result<(), StoreError> {
         self.replace_stored(self.store.clients().await?);
         Ok(())
@@ -127,7 +146,11 @@ impl Registry {
             self.configured.iter().map(|client| (client.id.as_str().into(), Arc::clone(client))).collect();
         for stored in stored {
             if all.contains_key(stored.id.as_str()) {
-                tracing::warn!(client = %stored.id, "this client is both in the configuration and in the store: the configuration holds");
+                tracing::warn!(
+                    client = %stored.id,
+                    "this client is both in the configuration and in the store: the configuration holds until the next \
+                     start, which is refused"
+                );
                 continue;
             }
             let client = Client::from(stored);
@@ -147,6 +170,20 @@ impl Registry {
     }
 }
 
+/// The clients cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// See [`StoreError`].
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The configuration and the store have one of the same id.
+    #[error(
+        "the client {0} is in the configuration and in the store as well: take it out of `clients` in the \
+         configuration, or delete the one in the store with `passgate client delete {0}`"
+    )]
+    Twice(ClientId),
+}
+
 impl From<StoredClient> for Client {
     fn from(stored: StoredClient) -> Self {
         let known = |name: &String| {
@@ -157,7 +194,7 @@ impl From<StoredClient> for Client {
             grant
         };
         let grants = stored.grants.iter().filter_map(known).collect();
-        Self { id: stored.id, scopes: stored.scopes, grants, secret: stored.secret }
+        Self { id: stored.id, scopes: stored.scopes, grants, secret: stored.secret, is_stored: true }
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     account::email,
-    model::AccountId,
+    model::{AccountId, SourceId},
     throttle::{Attempt, Event, Throttled},
 };
 
@@ -48,9 +48,14 @@ impl OAuth {
     pub async fn attempt(&self, address: &str, client: &Client, caller: &Caller) -> Result<Attempt, Error> {
         let key = email::key(address.trim());
         let account = key.as_deref().unwrap_or(address);
-        let is_known = async |source| match &key {
-            Some(key) => Ok(self.store.knows_source(key, source, self.throttle.lately()).await?),
-            None => Ok(false),
+        let is_known = async |sources: Vec<SourceId>| {
+            let Some(key) = &key else { return Ok(false) };
+            for source in sources {
+                if self.store.knows_source(key, source, self.throttle.lately()).await? {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
         };
         let attempt = self.throttle.by_account(Event::SignIn, account, caller.source, is_known).await;
         attempt.inspect_err(|error| {

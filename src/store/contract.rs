@@ -195,9 +195,14 @@ macro_rules! store_contract {
                 a_deleted_key_is_gone_and_logged
                 a_client_comes_back_as_it_was_given
                 a_client_id_is_given_once
-                an_imported_secret_is_replaced_by_the_mac_of_the_same_hash_alone
+                a_secret_is_replaced_by_a_mac_only_if_it_still_is_as_it_was
+                a_client_is_changed_in_what_is_given_alone
+                changes_of_a_client_at_once_are_all_kept
+                a_deleted_client_is_gone_and_logged
                 a_race_to_replace_an_imported_secret_has_one_winner
                 a_fresh_store_is_claimed_once
+                a_key_is_sealed_anew_only_if_it_still_is_as_it_was
+                a_deployment_comes_under_another_master_once
                 a_store_in_order_answers
             }
         }

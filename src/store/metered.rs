@@ -104,7 +104,9 @@ metered! {
     ClientStore of Store {
         fn insert_client(&self, client: &StoredClient) -> bool;
         fn clients(&self) -> Vec<StoredClient>;
-        fn replace_secret_hash(&self, id: &ClientId, current: &str, mac: &[u8; 32]) -> bool;
+        fn change_client(&self, id: &ClientId, change: &ClientChange) -> Option<StoredClient>;
+        fn delete_client(&self, id: &ClientId) -> bool;
+        fn replace_secret(&self, id: &ClientId, current: &StoredSecret, mac: &[u8; 32]) -> bool;
     }
     ImportStore of Store {
         fn judge_imports(&self, imports: Vec<Import>) -> Vec<Imported>;
@@ -113,6 +115,7 @@ metered! {
     KeyStore of Store {
         fn keys(&self) -> Vec<StoredKey>;
         fn insert_key(&self, key: &StoredKey, known: &[String]) -> bool;
+        fn reseal_key(&self, kid: &str, current: &[u8], sealed: &[u8]) -> bool;
         fn delete_key(&self, kid: &str) -> bool;
     }
     ChangeStore of Store {
@@ -120,6 +123,7 @@ metered! {
         fn reapply_changes(&self, changes: &[Change]) -> ();
         fn deployment(&self) -> Option<Deployment>;
         fn claim_deployment(&self, deployment: &Deployment) -> Deployment;
+        fn replace_master_check(&self, current: &Deployment, master_check: &[u8; 32]) -> bool;
         fn ping(&self) -> Health;
         // It waits for others, not for the store.
         untimed fn wait_for_changes(&self);

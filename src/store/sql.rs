@@ -4,6 +4,7 @@
 //! many at once; what an operation appended to the change log is in this node's view before its caller hears of it.
 
 mod accounts;
+mod backup;
 mod changes;
 mod clients;
 mod imports;
@@ -33,8 +34,12 @@ use sqlx::{
     sqlite::{SqlitePool, SqliteRow},
 };
 
+pub use self::{
+    backup::{BackUpError, back_up},
+    open::OpenError,
+    writer::Stats,
+};
 use self::{changes::Watcher, place::FileId, writer::Writer};
-pub use self::{open::OpenError, writer::Stats};
 use crate::{change_log::View, clock::Clock, store::StoreError};
 
 /// How long a caller waits for an answer.

@@ -142,7 +142,9 @@ delegate! {
     ClientStore {
         fn insert_client(&self, client: &StoredClient) -> Result<bool, StoreError>;
         fn clients(&self) -> Result<Vec<StoredClient>, StoreError>;
-        fn replace_secret_hash(&self, id: &ClientId, current: &str, mac: &[u8; 32]) -> Result<bool, StoreError>;
+        fn change_client(&self, id: &ClientId, change: &ClientChange) -> Result<Option<StoredClient>, StoreError>;
+        fn delete_client(&self, id: &ClientId) -> Result<bool, StoreError>;
+        fn replace_secret(&self, id: &ClientId, current: &StoredSecret, mac: &[u8; 32]) -> Result<bool, StoreError>;
     }
     ImportStore {
         fn judge_imports(&self, imports: Vec<Import>) -> Result<Vec<Imported>, StoreError>;
@@ -151,6 +153,7 @@ delegate! {
     KeyStore {
         fn keys(&self) -> Result<Vec<StoredKey>, StoreError>;
         fn insert_key(&self, key: &StoredKey, known: &[String]) -> Result<bool, StoreError>;
+        fn reseal_key(&self, kid: &str, current: &[u8], sealed: &[u8]) -> Result<bool, StoreError>;
         fn delete_key(&self, kid: &str) -> Result<bool, StoreError>;
     }
     ChangeStore {
@@ -159,6 +162,11 @@ delegate! {
         fn reapply_changes(&self, changes: &[Change]) -> Result<(), StoreError>;
         fn deployment(&self) -> Result<Option<Deployment>, StoreError>;
         fn claim_deployment(&self, deployment: &Deployment) -> Result<Deployment, StoreError>;
+        fn replace_master_check(
+            &self,
+            current: &Deployment,
+            master_check: &[u8; 32]
+        ) -> Result<bool, StoreError>;
         fn ping(&self) -> Result<Health, StoreError>;
         fn close(&self) -> ();
     }

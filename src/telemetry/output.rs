@@ -14,7 +14,7 @@ use tracing_subscriber::fmt::MakeWriter;
 const MOST: usize = 4 * 1024 * 1024;
 
 /// How long lines are gathered, so that a busy gateway writes many at once.
-const GATHERED_FOR: Duration = Duration::from_millis(5);
+const GATHERED_FOR: Duration = Duration::from_millis(20);
 
 /// How long the end of the process waits for the last lines.
 const LAST_WAIT: Duration = Duration::from_secs(2);

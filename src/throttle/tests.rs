@@ -1,4 +1,5 @@
 use super::{memory::Memory, *};
+use crate::master::Master;
 
 const RATE: Rate = Rate { count: 2, per: Duration::from_mins(1) };
 
@@ -14,8 +15,8 @@ fn throttle(trusts_proxies: bool) -> (Throttle, Clock) {
     (Throttle::new(settings, Arc::new(Memory::new()), &master(), clock.clone()), clock)
 }
 
-fn master() -> Master {
-    Master::new(&"0123456789abcdef0123456789abcdef".into()).unwrap()
+fn master() -> Masters {
+    Master::new(&"0123456789abcdef0123456789abcdef".into()).unwrap().into()
 }
 
 fn address(text: &str) -> IpAddr {
@@ -145,10 +146,33 @@ async fn the_secret_of_a_client_is_tried_as_often_as_a_password_from_one_source(
 #[test]
 fn a_source_is_hashed_under_a_secret() {
     let (throttle, _) = throttle(false);
-    let other = Master::new(&"another secret of thirty-two bytes".into()).unwrap();
+    let other = Master::new(&"another secret of thirty-two bytes".into()).unwrap().into();
     let elsewhere = Throttle::new(Settings::default(), Arc::new(Memory::new()), &other, Clock::system());
     let source = address("203.0.113.1");
     assert_ne!(throttle.source(source), elsewhere.source(source));
+}
+
+#[tokio::test]
+async fn a_source_known_under_a_previous_secret_is_known() {
+    let (before, _) = throttle(false);
+    let there = address("203.0.113.1");
+    let kept = before.source(there).unwrap();
+    let new = Master::new(&"another secret of thirty-two bytes".into()).unwrap();
+    let old = Master::new(&"0123456789abcdef0123456789abcdef".into()).unwrap();
+    let limits = Limits { per_account: Some(RATE), ..Limits::default() };
+    let settings = Settings { sign_in: limits, ..Settings::default() };
+    let (clock, both) = (Clock::system(), Masters::new(new, vec![old]));
+    let after = Throttle::new(settings, Arc::new(Memory::new()), &both, clock);
+    assert_ne!(after.source(there), Some(kept), "new ones are under the one in force");
+    let attempt = async |from: &str| {
+        let is_known = async |sources: Vec<SourceId>| Ok(sources.contains(&kept));
+        after.by_account(Event::SignIn, "ann", address(from), is_known).await.map(drop).map_err(|t: Throttled| t.limit)
+    };
+    for _ in 0..2 {
+        attempt("203.0.113.99").await.unwrap();
+    }
+    assert!(attempt("203.0.113.99").await.is_err());
+    attempt("203.0.113.1").await.unwrap();
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{Algorithm, Claim, KeyRing, Settings};
 use crate::{
     clock::Timestamp,
-    master::Master,
+    master::{Master, Masters},
     model::{Account, AccountId, ClientId, Epoch, Scope, SessionId},
     secret::Secret,
     session::Session,
@@ -43,14 +43,14 @@ pub(crate) fn settings(profile: &[Claim]) -> Settings {
     }
 }
 
-pub(crate) fn master() -> Master {
-    Master::new(&Secret::from("0123456789abcdef0123456789abcdef")).unwrap()
+pub(crate) fn master() -> Masters {
+    Master::new(&Secret::from("0123456789abcdef0123456789abcdef")).unwrap().into()
 }
 
 /// A ring over `store`, opened at [`NOW`].
 pub(crate) async fn ring(store: &Arc<TestStore>, settings: Settings) -> KeyRing {
     if store.sql.deployment().await.unwrap().is_none() {
-        let claim = Deployment { id: DEPLOYMENT, master_check: master().check(&DEPLOYMENT) };
+        let claim = Deployment { id: DEPLOYMENT, master_check: master().configured().check(&DEPLOYMENT) };
         store.sql.claim_deployment(&claim).await.unwrap();
     }
     KeyRing::open(Arc::clone(store) as _, &master(), DEPLOYMENT, settings, NOW).await.unwrap()

@@ -1,5 +1,8 @@
 //! Signing keys: next, current, previous; sealed in the store, parsed once, swapped whole.
 
+pub mod by_hand;
+pub mod reseal;
+
 use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
@@ -14,7 +17,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    master::Master,
+    master::{Each, Masters},
     store::{Deployment, Store, StoreError, StoredKey},
 };
 
@@ -40,8 +43,9 @@ const MAX_STEPS: usize = 40;
 /// The keys of this deployment as this node knows them.
 pub struct KeyRing {
     store: Arc<dyn Store>,
-    deployment: Deployment,
-    sealer: Sealer,
+    deployment_id: [u8; 16],
+    masters: Masters,
+    sealers: Each<Sealer>,
     settings: Settings,
     set: ArcSwap<KeySet>,
     /// Taken while refreshing, so that an older reading never replaces a newer one.
@@ -61,15 +65,14 @@ impl KeyRing {
     /// the deployment with this id.
     pub async fn open(
         store: Arc<dyn Store>,
-        master: &Master,
+        masters: &Masters,
         deployment_id: [u8; 16],
         settings: Settings,
         now: Timestamp,
     ) -> Result<Self, OpenError> {
-        let sealer = Sealer::new(master)?;
-        let deployment = Deployment { id: deployment_id, master_check: master.check(&deployment_id) };
+        let sealers = masters.try_each(Sealer::new)?;
         let (set, turn) = (ArcSwap::default(), tokio::sync::Mutex::default());
-        let ring = Self { store, deployment, sealer, settings, set, turn };
+        let ring = Self { store, deployment_id, masters: masters.clone(), sealers, settings, set, turn };
         ring.refresh(now).await?;
         Ok(ring)
     }
@@ -89,7 +92,10 @@ impl KeyRing {
                 // Again, now that whoever put keys back before us is known to be done.
                 stored = self.store.keys().await?;
             }
-            let terms = self.take_in(&stored)?;
+            // First of all, so that nothing keeps a revoked key alive.
+            let terms = self.take_in(&stored);
+            self.follow_master(&stored).await?;
+            let terms = terms?;
             match next_step(&terms, &self.settings, now) {
                 None => return Ok(()),
                 Some(Step::Make { signs_from }) => self.make(&stored, now, signs_from).await?,
@@ -104,6 +110,32 @@ impl KeyRing {
         Err(OpenError::Contended)
     }
 
+    /// Goes by the master secret that the store says is in force, and seals again what is sealed under another.
+    async fn follow_master(&self, stored: &[StoredKey]) -> Result<(), OpenError> {
+        let Some(deployment) = self.store.deployment().await? else { return Ok(()) };
+        if !self.masters.follow(&deployment) {
+            tracing::error!(
+                "the store is under a master secret that this gateway does not have: put it into the configuration, \
+                 and start again"
+            );
+        }
+        if !self.masters.is_one() {
+            let resealed = reseal::reseal_keys(&*self.store, &self.sealers, stored).await?;
+            if resealed > 0 {
+                tracing::info!(keys = resealed, "sealed signing keys under the master secret in force");
+            }
+        }
+        Ok(())
+    }
+
+    /// The key opened, under whichever master secret it is sealed.
+    fn unseal(&self, stored: &StoredKey) -> Result<SigningKey, OpenError> {
+        let first = SigningKey::unseal(stored, self.sealers.in_force());
+        first.or_else(|error| {
+            self.sealers.iter().find_map(|sealer| SigningKey::unseal(stored, sealer).ok()).ok_or(error)
+        })
+    }
+
     fn misses_one_of_ours(&self, stored: &[StoredKey]) -> bool {
         self.set.load().keys.iter().any(|key| !stored.iter().any(|stored| stored.kid == key.term.kid))
     }
@@ -116,7 +148,7 @@ impl KeyRing {
             if there.contains(&key.term.kid) {
                 continue;
             }
-            if !self.store.insert_key(&key.seal(&self.sealer)?, &there).await? {
+            if !self.store.insert_key(&key.seal(self.sealers.in_force())?, &there).await? {
                 return Ok(());
             }
             there.push(key.term.kid.clone());
@@ -124,7 +156,9 @@ impl KeyRing {
         tracing::warn!(
             "the store was emptied, accounts and all; it has the signing keys again, so that tokens hold on"
         );
-        if self.store.claim_deployment(&self.deployment).await?.id != self.deployment.id {
+        let master_check = self.masters.in_force().check(&self.deployment_id);
+        let claim = Deployment { id: self.deployment_id, master_check };
+        if self.store.claim_deployment(&claim).await?.id != self.deployment_id {
             tracing::error!("a gateway that was started on the emptied store made it its own: start the others again");
         }
         Ok(())
@@ -138,7 +172,7 @@ impl KeyRing {
         for stored in stored {
             match before.find(&stored.kid) {
                 Some(known) => keys.push(Arc::clone(known)),
-                None => match SigningKey::unseal(stored, &self.sealer) {
+                None => match self.unseal(stored) {
                     Ok(key) => keys.push(Arc::new(key)),
                     Err(error) => unreadable = Some(error),
                 },
@@ -158,7 +192,7 @@ impl KeyRing {
             .await
             .map_err(|_| OpenError::Crypto("make a signing key"))??;
         let known: Vec<String> = known.iter().map(|key| key.kid.clone()).collect();
-        if self.store.insert_key(&key.seal(&self.sealer)?, &known).await? {
+        if self.store.insert_key(&key.seal(self.sealers.in_force())?, &known).await? {
             tracing::info!(kid = key.term.kid, algorithm = algorithm.name(), "made a signing key");
         }
         Ok(())

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::sha256;
 use crate::{
-    master::{self, Master, Purpose},
+    master::{self, Each, Master, Masters, Purpose},
     model::SessionId,
     secret::Secret,
 };
@@ -44,25 +44,37 @@ impl Handle {
 
 /// Derives and checks refresh tokens.
 pub struct RefreshTokens {
-    key: hmac::Key,
-    key_id: u8,
+    keys: Each<Key>,
     deployment_id: [u8; 16],
 }
 
+struct Key {
+    /// See [`Master::key_id`].
+    id: u8,
+    mac: hmac::Key,
+}
+
+impl Key {
+    fn of(master: &Master) -> Self {
+        let mac = hmac::Key::new(hmac::HMAC_SHA256, &*master.derive(Purpose::RefreshToken));
+        Self { id: master.key_id(), mac }
+    }
+}
+
 impl RefreshTokens {
-    /// For one deployment under one master secret.
-    pub fn new(master: &Master, deployment_id: [u8; 16]) -> Self {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, &*master.derive(Purpose::RefreshToken));
-        Self { key, key_id: master.key_id(), deployment_id }
+    /// For one deployment; tokens are derived under the master secret in force, and hold under any of them.
+    pub fn new(masters: &Masters, deployment_id: [u8; 16]) -> Self {
+        Self { keys: masters.each(Key::of), deployment_id }
     }
 
     /// The token of `generation` of the session of `handle`.
     pub fn derive(&self, handle: &Handle, generation: u32) -> Secret {
         let mut bytes = Zeroizing::new(Vec::with_capacity(BODY + MAC));
-        bytes.extend_from_slice(&[VERSION, self.key_id]);
+        let key = self.keys.in_force();
+        bytes.extend_from_slice(&[VERSION, key.id]);
         bytes.extend_from_slice(&handle.0);
         bytes.extend_from_slice(&generation.to_be_bytes());
-        let mac = self.mac(&bytes);
+        let mac = self.mac(key, &bytes);
         bytes.extend_from_slice(&mac);
         let mut token = String::with_capacity(LENGTH);
         token.push_str(PREFIX);
@@ -81,19 +93,18 @@ impl RefreshTokens {
             return None;
         }
         let (body, mac) = bytes.split_first_chunk::<BODY>()?;
-        if constant_time::verify_slices_are_equal(&self.mac(body), mac).is_err() {
-            return None;
-        }
         let ([version, key_id], rest) = body.split_first_chunk()?;
-        let (handle, generation) = rest.split_first_chunk()?;
-        if (*version, *key_id) != (VERSION, self.key_id) {
+        let fits = |key: &Key| constant_time::verify_slices_are_equal(&self.mac(key, body), mac).is_ok();
+        // Two secrets may come to have the same id.
+        if *version != VERSION || !self.keys.iter().any(|key| key.id == *key_id && fits(key)) {
             return None;
         }
+        let (handle, generation) = rest.split_first_chunk()?;
         Some((Handle(*handle), u32::from_be_bytes(generation.try_into().ok()?)))
     }
 
-    fn mac(&self, body: &[u8]) -> [u8; MAC] {
-        master::mac(&self.key, &[b"refresh-v1", &self.deployment_id, body])
+    fn mac(&self, key: &Key, body: &[u8]) -> [u8; MAC] {
+        master::mac(&key.mac, &[b"refresh-v1", &self.deployment_id, body])
     }
 }
 
@@ -104,7 +115,15 @@ mod tests {
     use super::*;
 
     fn tokens() -> RefreshTokens {
-        RefreshTokens::new(&Master::new(&Secret::from("0123456789abcdef0123456789abcdef")).unwrap(), [7; 16])
+        RefreshTokens::new(&old().into(), [7; 16])
+    }
+
+    fn old() -> Master {
+        Master::new(&Secret::from("0123456789abcdef0123456789abcdef")).unwrap()
+    }
+
+    fn new() -> Master {
+        Master::new(&Secret::from("another secret of thirty-two bytes")).unwrap()
     }
 
     #[test]
@@ -123,11 +142,11 @@ mod tests {
         let token = tokens().derive(&Handle([9; 16]), 0x0102_0304);
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(&token.expose()[4..]).unwrap();
         assert_eq!(bytes[0], 1);
-        assert_eq!(bytes[1], tokens().key_id);
+        assert_eq!(bytes[1], old().key_id());
         assert_eq!(bytes[2..18], [9; 16]);
         assert_eq!(bytes[18..22], [1, 2, 3, 4]);
         let message = [&b"refresh-v1"[..], &[7; 16], &bytes[..22]].concat();
-        assert!(hmac::verify(&tokens().key, &message, &bytes[22..]).is_ok());
+        assert!(hmac::verify(&tokens().keys.in_force().mac, &message, &bytes[22..]).is_ok());
     }
 
     #[test]
@@ -149,18 +168,35 @@ mod tests {
     #[test]
     fn another_master_or_another_deployment_refuses() {
         let token = tokens().derive(&Handle::generate(), 0);
-        let master = Master::new(&Secret::from("another secret of thirty-two bytes")).unwrap();
-        assert!(RefreshTokens::new(&master, [7; 16]).verify(token.expose()).is_none());
+        assert!(RefreshTokens::new(&new().into(), [7; 16]).verify(token.expose()).is_none());
         let elsewhere = RefreshTokens { deployment_id: [8; 16], ..tokens() };
         assert!(elsewhere.verify(token.expose()).is_none());
     }
 
     #[test]
+    fn a_previous_master_verifies_and_the_one_in_force_derives() {
+        use crate::store::Deployment;
+
+        let masters = Masters::new(new(), vec![old()]);
+        let both = RefreshTokens::new(&masters, [7; 16]);
+        let handle = Handle::generate();
+        let under = |master: Master| RefreshTokens::new(&master.into(), [7; 16]).derive(&handle, 3).expose().to_owned();
+        for in_force in [old, new] {
+            masters.follow(&Deployment { id: [7; 16], master_check: in_force().check(&[7; 16]) });
+            assert_eq!(both.derive(&handle, 3).expose(), under(in_force()));
+            for token in [under(old()), under(new())] {
+                let (found, generation) = both.verify(&token).unwrap();
+                assert_eq!((found.0, generation), (handle.0, 3));
+            }
+        }
+    }
+
+    #[test]
     fn a_version_or_key_id_we_do_not_know_is_refused_even_with_a_good_mac() {
-        for body in [[2, tokens().key_id], [1, tokens().key_id.wrapping_add(1)]] {
+        for body in [[2, old().key_id()], [1, old().key_id().wrapping_add(1)]] {
             let mut bytes = [0; BODY];
             bytes[..2].copy_from_slice(&body);
-            let mac = tokens().mac(&bytes);
+            let mac = tokens().mac(tokens().keys.in_force(), &bytes);
             let token = format!("pgr_{}", BASE64_URL_SAFE_NO_PAD.encode([&bytes[..], &mac].concat()));
             assert!(tokens().verify(&token).is_none());
         }

@@ -13,7 +13,7 @@ const MARGIN: Duration = Duration::from_mins(1);
 
 /// Most keys kept before no more are made ahead of time: settings that make keys faster than they may be
 /// dropped, or nodes that disagree on the algorithm, must not fill the store.
-const MAX_KEYS: usize = 16;
+pub(super) const MAX_KEYS: usize = 16;
 
 /// What the rules need to know of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +47,17 @@ pub(super) fn current(
     starts.rposition(|signs_from| signs_from <= now)
 }
 
+/// How long a key is kept after another took over.
+pub(super) fn lifetime(settings: &Settings) -> Duration {
+    settings.access_ttl + settings.leeway + MARGIN
+}
+
+/// The soonest that a key starts to sign after one that does from this time on: if two started at once, their order
+/// would be left to chance.
+pub(super) fn after(signs_from: Timestamp) -> Timestamp {
+    signs_from + Duration::from_millis(1)
+}
+
 /// The next step to take with `keys`, which are in the order in which they sign.
 pub(super) fn next_step(keys: &[Term], settings: &Settings, now: Timestamp) -> Option<Step> {
     let starts = keys.iter().map(|key| key.signs_from);
@@ -54,7 +65,7 @@ pub(super) fn next_step(keys: &[Term], settings: &Settings, now: Timestamp) -> O
         // It counts as signing for a while already, so that a node whose clock is behind uses it too.
         return Some(Step::Make { signs_from: now - settings.leeway });
     };
-    let lifetime = settings.access_ttl + settings.leeway + MARGIN;
+    let lifetime = lifetime(settings);
     let outlived = keys.iter().zip(keys.iter().skip(1)).find(|(_, successor)| now >= successor.signs_from + lifetime);
     if let Some((key, _)) = outlived {
         return Some(Step::Drop { kid: key.kid.clone() });
@@ -63,8 +74,7 @@ pub(super) fn next_step(keys: &[Term], settings: &Settings, now: Timestamp) -> O
     if one_waits || keys.len() >= MAX_KEYS {
         return None;
     }
-    // No two keys start at once: their order would be left to chance.
-    let soonest = (now + settings.publish_ahead).max(current.signs_from + Duration::from_millis(1));
+    let soonest = (now + settings.publish_ahead).max(after(current.signs_from));
     if current.algorithm != settings.algorithm {
         return Some(Step::Make { signs_from: soonest });
     }

@@ -284,7 +284,7 @@ async fn a_gateway_with_another_master_secret_is_refused_at_its_start() {
     let refused =
         passgate().current_dir(directory.path()).args(["serve", "--config", "passgate.yaml"]).output().unwrap();
     assert_eq!(refused.status.code(), Some(64), "{}", stderr(&refused));
-    assert!(stderr(&refused).contains("not the one that this store was set up with"), "{}", stderr(&refused));
+    assert!(stderr(&refused).contains("not the one that this store is under"), "{}", stderr(&refused));
     cluster.here.sign_up("ada@example.com").await;
 }
 

@@ -5,7 +5,10 @@ use std::{fmt::Write as _, fs, path::PathBuf};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 mod endpoints;
+mod links;
 mod metrics;
+mod readme;
+mod shell;
 
 /// Set, it has the pages that are made written anew.
 const WRITE: &str = "PASSGATE_WRITE_DOCS";

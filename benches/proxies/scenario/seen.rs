@@ -4,7 +4,7 @@ use crate::{
     Options,
     load::{get, get_as},
     report::{Bound, Section},
-    rounds::{Entrant, compare},
+    rounds::{Comparison, Entrant, compare_busy},
     stage::Stage,
     upstream,
 };
@@ -37,10 +37,11 @@ pub async fn run(options: &Options) -> Section {
         Entrant::new(PASSGATE_HUNDRED, &passgate, bearing(&tokens)),
         Entrant::new(PASSGATE_PUBLIC, &passgate, vec![get("/public/7", None)]),
     ];
-    let series = compare(entrants, options).await;
+    let Comparison { cost: series, busy } = compare_busy(entrants, options).await;
 
     let mut section = Section::new(TITLE);
     section.table("CPU per request", "µs", &series);
+    section.table("Its core busy with it", "%", &busy);
     section.ratios();
     for passgate in [PASSGATE, PASSGATE_HUNDRED] {
         section.ratio(&series, passgate, HAPROXY_RS256, Bound::AtMost(0.65));

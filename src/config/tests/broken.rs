@@ -114,6 +114,17 @@ fn each_mistake_is_told_apart() {
 }
 
 #[test]
+fn each_mistake_in_previous_masters_is_told_apart() {
+    for (secrets, place, part) in [
+        ("previous_masters: [short]", "1:31", "32 characters or more"),
+        ("previous_masters: 0123456789abcdef0123456789abcdef", "1:30", "a list is wanted"),
+        ("previous_master_files: ['']", "1:36", "a path is wanted"),
+    ] {
+        expect(&format!("secrets: {{ {secrets} }}\n{MINIMAL}"), place, part);
+    }
+}
+
+#[test]
 fn each_mistake_in_a_store_is_told_apart() {
     let form = "`redis://user:password@host:6379/0`";
     for (store, place, part) in [

@@ -325,7 +325,10 @@ fn all_files_that_there_are_hold_by_it() {
     let read = |path: &Path| fs::read_to_string(path).unwrap();
     let mut texts: Vec<_> =
         ["reference", "quickstart", "cluster"].map(|name| read(&root.join(format!("config/{name}.yaml")))).into();
-    texts.push(read(&root.join("examples/compose/passgate.yaml")));
+    let examples =
+        fs::read_dir(root.join("examples")).unwrap().map(|entry| entry.unwrap().path().join("passgate.yaml"));
+    texts.extend(examples.filter(|file| file.exists()).map(|file| read(&file)));
+    assert!(texts.len() > 8, "the examples were found");
     let pages =
         fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path()).chain([root.join("README.md")]);
     for page in pages.filter(|page| page.extension().is_some_and(|extension| extension == "md")) {
@@ -333,7 +336,7 @@ fn all_files_that_there_are_hold_by_it() {
         let blocks = page.split("```yaml\n").skip(1).filter_map(|block| block.split("```").next());
         texts.extend(blocks.filter(|block| block.contains("\nroutes:")).map(str::to_owned));
     }
-    assert!(texts.len() > 5, "the README's file and others");
+    assert!(texts.len() > 11, "the README's file and others");
     for text in &texts {
         takes(text);
     }

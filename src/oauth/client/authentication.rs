@@ -40,20 +40,30 @@ impl Registry {
     /// The client of this id, if the secret is its own. An unknown one costs as much as a known one, unless that was
     /// imported: then a secret costs one hash, until the right one has been seen.
     async fn prove(&self, id: &str, secret: Option<&Secret>) -> Result<Option<Arc<Client>>, Busy> {
-        let offered = (self.mac)(secret.map_or("", Secret::expose));
+        let offered = (self.macs)(secret.map_or("", Secret::expose));
         let secret = secret.filter(|secret| !secret.expose().is_empty());
         let Some(client) = self.find(id) else { return Ok(None) };
         let proven = match (&client.secret, secret) {
             (None, _) => true,
-            (Some(StoredSecret::Mac(expected)), Some(_)) => verify_slices_are_equal(expected, &offered).is_ok(),
+            (Some(StoredSecret::Mac(expected)), Some(_)) => self.is_among(&client, expected, &offered).await,
             (Some(StoredSecret::Imported(hash)), Some(secret)) => self.fits(&client, hash, secret, &offered).await?,
             (Some(_), None) => false,
         };
         Ok(proven.then_some(client))
     }
 
+    /// Whether the MAC that is kept is one of those of the secret offered. If that is one under a previous master secret,
+    /// the one under today's is kept from now on.
+    async fn is_among(&self, client: &Client, expected: &[u8; 32], offered: &[[u8; 32]]) -> bool {
+        let fitting = offered.iter().position(|mac| verify_slices_are_equal(expected, mac).is_ok());
+        if let (Some(1..), Some(today), true) = (fitting, offered.first(), client.is_stored) {
+            self.keep(client, &StoredSecret::Mac(*expected), today).await;
+        }
+        fitting.is_some()
+    }
+
     /// Whether it is the secret that was hashed before the client was imported. If so, its MAC is kept from now on.
-    async fn fits(&self, client: &Client, hash: &str, secret: &Secret, mac: &[u8; 32]) -> Result<bool, Busy> {
+    async fn fits(&self, client: &Client, hash: &str, secret: &Secret, offered: &[[u8; 32]]) -> Result<bool, Busy> {
         match self.hasher.verify_client_secret(secret.clone(), hash).await? {
             Verified::Yes | Verified::Outdated => {}
             Verified::No => return Ok(false),
@@ -62,10 +72,17 @@ impl Registry {
                 return Ok(false);
             }
         }
-        // The client has proven itself whatever comes of it; the change log has every node read it again.
-        if let Err(error) = self.store.replace_secret_hash(&client.id, hash, mac).await {
-            tracing::warn!(client = %client.id, %error, "the hash of an imported client secret was not replaced");
+        if let Some(today) = offered.first() {
+            self.keep(client, &StoredSecret::Imported(hash.to_owned()), today).await;
         }
         Ok(true)
+    }
+
+    /// Keeps the MAC in the place of what is kept. The client has proven itself whatever comes of it; the change log has
+    /// every node read it again.
+    async fn keep(&self, client: &Client, current: &StoredSecret, mac: &[u8; 32]) {
+        if let Err(error) = self.store.replace_secret(&client.id, current, mac).await {
+            tracing::warn!(client = %client.id, %error, "what is kept of a client's secret was not replaced");
+        }
     }
 }

@@ -7,12 +7,19 @@ use crate::{
 };
 
 /// No MAC, but as different for different secrets as one.
-fn mac() -> SecretMac {
-    Arc::new(|secret| {
-        let mut mac = [1; 32];
-        mac.iter_mut().zip(secret.bytes()).for_each(|(to, from)| *to = from);
-        mac
-    })
+fn mac(secret: &str) -> [u8; 32] {
+    let mut mac = [1; 32];
+    mac.iter_mut().zip(secret.bytes()).for_each(|(to, from)| *to = from);
+    mac
+}
+
+/// And one under a previous master secret.
+fn old_mac(secret: &str) -> [u8; 32] {
+    mac(secret).map(|byte| !byte)
+}
+
+fn macs() -> SecretMacs {
+    Arc::new(|secret| vec![mac(secret), old_mac(secret)])
 }
 
 fn settings(id: &str, secret: Option<&str>) -> Settings {
@@ -31,7 +38,7 @@ fn hasher() -> Arc<Hasher> {
 }
 
 fn registry_of(configured: &[Settings], store: Arc<TestStore>) -> Registry {
-    Registry::new(configured, mac(), hasher(), store)
+    Registry::new(configured, macs(), hasher(), store)
 }
 
 async fn registry() -> Registry {
@@ -74,7 +81,7 @@ async fn a_secret_that_is_wrong_empty_or_missing_proves_nothing() {
 
 #[tokio::test]
 async fn an_unknown_client_is_not_let_in_by_the_value_it_is_compared_with() {
-    let registry = Registry { mac: Arc::new(|_| [0; 32]), ..registry().await };
+    let registry = Registry { macs: Arc::new(|_| vec![[0; 32]]), ..registry().await };
     assert!(matches!(name(&registry, &body("nobody", Some("x"))).await, Err(Error::InvalidClient { .. })));
 }
 
@@ -107,7 +114,7 @@ async fn a_public_client_needs_no_secret() {
 async fn the_stores_clients_come_and_go_and_never_shadow_the_configuration() {
     let stored = |id: &str| StoredClient {
         id: id.into(),
-        secret: Some(StoredSecret::Mac(mac()("stored"))),
+        secret: Some(StoredSecret::Mac(mac("stored"))),
         grants: vec!["refresh_token".to_owned(), "from_the_future".to_owned()],
         scopes: Scope::default(),
     };
@@ -118,6 +125,26 @@ async fn the_stores_clients_come_and_go_and_never_shadow_the_configuration() {
     assert!(mobile.may_use(Grant::RefreshToken) && !mobile.may_use(Grant::Password));
     registry.replace_stored(Vec::new());
     assert!(registry.find("mobile").is_none() && registry.find("web").is_some());
+}
+
+#[tokio::test]
+async fn a_client_in_configuration_and_store_is_no_beginning() {
+    let store = TestStore::fresh().await;
+    let registry = registry_of(&[settings("web", Some("s3cret")), settings("spa", None)], store.clone());
+    let stored = |id: &str| StoredClient {
+        id: id.into(),
+        secret: None,
+        grants: vec!["password".to_owned()],
+        scopes: Scope::default(),
+    };
+    store.insert_client(&stored("mobile")).await.unwrap();
+    registry.load().await.unwrap();
+    assert!(registry.find("mobile").is_some());
+    store.insert_client(&stored("web")).await.unwrap();
+    let error = registry.load().await.unwrap_err().to_string();
+    assert!(error.starts_with("the client web is") && error.contains("passgate client delete web"), "{error}");
+    registry.reload().await.unwrap();
+    assert!(!registry.find("web").unwrap().is_public(), "one that comes later changes nothing");
 }
 
 #[tokio::test]
@@ -182,7 +209,7 @@ async fn an_imported_secret_is_hashed_until_it_has_been_shown_once() {
 
     let by_basic = Credentials { basic: basic("django", secret), ..Credentials::default() };
     assert_eq!(name(&registry, &by_basic).await.unwrap(), "django");
-    assert!(kept(&store).await == Some(StoredSecret::Mac(mac()(secret))));
+    assert!(kept(&store).await == Some(StoredSecret::Mac(mac(secret))));
     assert_eq!(name(&registry, &by_basic).await.unwrap(), "django", "before the change log has been heard");
 
     registry.reload().await.unwrap();
@@ -226,4 +253,39 @@ async fn an_imported_secret_holds_while_the_store_is_out_of_reach() {
     store.close().await;
     assert_eq!(name(&registry, &body("django", Some(vectors::ASCII))).await.unwrap(), "django");
     assert!(name(&registry, &body("django", Some("wrong"))).await.is_err());
+}
+
+#[tokio::test]
+async fn a_secret_kept_under_a_previous_master_holds_and_is_kept_anew() {
+    let store = TestStore::fresh().await;
+    let client = StoredClient {
+        id: "batch".into(),
+        secret: Some(StoredSecret::Mac(old_mac("s3cret"))),
+        grants: vec!["password".to_owned()],
+        scopes: Scope::default(),
+    };
+    assert!(store.insert_client(&client).await.unwrap());
+    let registry = registry_of(&[settings("web", Some("s3cret"))], store.clone());
+    registry.load().await.unwrap();
+    assert!(name(&registry, &body("batch", Some("wrong"))).await.is_err());
+    assert!(kept(&store).await == client.secret, "a wrong secret changes nothing");
+    let written = store.sql.stats().operations;
+    assert_eq!(name(&registry, &body("batch", Some("s3cret"))).await.unwrap(), "batch");
+    assert!(kept(&store).await == Some(StoredSecret::Mac(mac("s3cret"))));
+    registry.reload().await.unwrap();
+    for id in ["batch", "web"] {
+        assert_eq!(name(&registry, &body(id, Some("s3cret"))).await.unwrap(), id);
+    }
+    assert_eq!(store.sql.stats().operations, written + 1, "once");
+}
+
+#[tokio::test]
+async fn a_client_of_the_configuration_is_never_written() {
+    let store = TestStore::fresh().await;
+    let mut registry = registry_of(&[settings("web", Some("s3cret"))], store.clone());
+    // Another master secret is in force now.
+    registry.macs = Arc::new(|secret| vec![old_mac(secret), mac(secret)]);
+    assert_eq!(name(&registry, &body("web", Some("s3cret"))).await.unwrap(), "web");
+    assert!(name(&registry, &body("web", Some("wrong"))).await.is_err());
+    assert_eq!(store.sql.stats().operations, 0);
 }

@@ -35,6 +35,7 @@ pub(super) use log_script;
 static APPEND: LazyLock<Script> = log_script!("append.lua");
 static READ: LazyLock<Script> = log_script!("read_log.lua");
 static PRUNE: LazyLock<Script> = log_script!("prune.lua");
+static REPLACE_DEPLOYMENT: LazyLock<Script> = log_script!("replace_deployment.lua");
 
 /// Entries read or looked at in one step, so that nobody waits long behind it.
 const PAGE: usize = 2000;
@@ -93,12 +94,18 @@ impl ChangeStore for RedisStore {
     async fn claim_deployment(&self, claim: &Deployment) -> Result<Deployment, StoreError> {
         let mut set = redis::cmd("SETNX");
         set.arg(self.0.names.beside_log("deployment"));
-        set.arg(codec::write(&(claim.id, claim.master_check))?);
+        set.arg(write_deployment(claim)?);
         self.within(async {
             self.0.connection.query::<()>(&set).await?;
             self.find_deployment().await?.ok_or_else(|| StoreError::Unavailable("it forgot at once".into()))
         })
         .await
+    }
+
+    async fn replace_master_check(&self, current: &Deployment, master_check: &[u8; 32]) -> Result<bool, StoreError> {
+        let new = Deployment { master_check: *master_check, ..*current };
+        let args = vec![write_deployment(current)?, write_deployment(&new)?];
+        self.change_beside_log(&REPLACE_DEPLOYMENT, "deployment", &Change::Keys, args).await
     }
 
     async fn ping(&self) -> Result<Health, StoreError> {
@@ -217,6 +224,10 @@ impl RedisStore {
         let found: Option<([u8; 16], [u8; 32])> = text.map(read).transpose()?;
         Ok(found.map(|(id, master_check)| Deployment { id, master_check }))
     }
+}
+
+fn write_deployment(deployment: &Deployment) -> Result<String, StoreError> {
+    codec::write(&(deployment.id, deployment.master_check))
 }
 
 /// A part of the log, and the state of all of it.

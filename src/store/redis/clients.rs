@@ -9,11 +9,12 @@ use super::{RedisStore, changes::log_script, codec, script::Script};
 use crate::{
     change_log::Change,
     model::{ClientId, Scope},
-    store::{ClientStore, StoreError, StoredClient, StoredSecret},
+    store::{ClientChange, ClientStore, StoreError, StoredClient, StoredSecret},
 };
 
 static INSERT: LazyLock<Script> = log_script!("insert_client.lua");
 static REPLACE: LazyLock<Script> = log_script!("replace_client.lua");
+static DELETE: LazyLock<Script> = log_script!("delete_client.lua");
 
 #[derive(Serialize, Deserialize)]
 struct ClientRow {
@@ -39,16 +40,42 @@ impl ClientStore for RedisStore {
         Ok(clients)
     }
 
-    async fn replace_secret_hash(&self, id: &ClientId, current: &str, mac: &[u8; 32]) -> Result<bool, StoreError> {
-        let mut get = redis::cmd("HGET");
-        get.arg(self.0.names.beside_log("clients")).arg(id.as_str());
-        let Some(found): Option<String> = self.within(self.0.connection.query(&get)).await? else { return Ok(false) };
-        let mut kept = client(id.as_str(), &found)?;
-        if kept.secret != Some(StoredSecret::Imported(current.to_owned())) {
+    async fn change_client(&self, id: &ClientId, change: &ClientChange) -> Result<Option<StoredClient>, StoreError> {
+        loop {
+            let Some((found, mut kept)) = self.kept_client(id).await? else { return Ok(None) };
+            change.carry_out(&mut kept);
+            if self.replace_client(id, found, &kept).await? {
+                return Ok(Some(kept));
+            }
+        }
+    }
+
+    async fn delete_client(&self, id: &ClientId) -> Result<bool, StoreError> {
+        self.change_beside_log(&DELETE, "clients", &Change::Clients, vec![id.to_string()]).await
+    }
+
+    async fn replace_secret(&self, id: &ClientId, current: &StoredSecret, mac: &[u8; 32]) -> Result<bool, StoreError> {
+        let Some((found, mut kept)) = self.kept_client(id).await? else { return Ok(false) };
+        if kept.secret.as_ref() != Some(current) {
             return Ok(false);
         }
         kept.secret = Some(StoredSecret::Mac(*mac));
-        let args = vec![id.to_string(), found, row(&kept)?];
+        self.replace_client(id, found, &kept).await
+    }
+}
+
+impl RedisStore {
+    /// The client as it is written, and as it reads.
+    async fn kept_client(&self, id: &ClientId) -> Result<Option<(String, StoredClient)>, StoreError> {
+        let mut get = redis::cmd("HGET");
+        get.arg(self.0.names.beside_log("clients")).arg(id.as_str());
+        let found: Option<String> = self.within(self.0.connection.query(&get)).await?;
+        found.map(|row| Ok((row.clone(), client(id.as_str(), &row)?))).transpose()
+    }
+
+    /// Writes a client, if it still is as it was `found`.
+    async fn replace_client(&self, id: &ClientId, found: String, new: &StoredClient) -> Result<bool, StoreError> {
+        let args = vec![id.to_string(), found, row(new)?];
         self.change_beside_log(&REPLACE, "clients", &Change::Clients, args).await
     }
 }

@@ -20,6 +20,7 @@ use crate::{
 
 static INSERT: LazyLock<Script> = log_script!("insert_key.lua");
 static DELETE: LazyLock<Script> = log_script!("delete_key.lua");
+static RESEAL: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/reseal_key.lua")));
 
 #[derive(Serialize, Deserialize)]
 struct KeyRow {
@@ -42,14 +43,22 @@ impl KeyStore for RedisStore {
     }
 
     async fn insert_key(&self, key: &StoredKey, known: &[String]) -> Result<bool, StoreError> {
-        let row = codec::write(&KeyRow {
-            algorithm: key.algorithm.clone(),
-            sealed: STANDARD.encode(&key.sealed),
-            created_at: key.created_at.millis(),
-            signs_from: key.signs_from.millis(),
-        })?;
-        let args = [&[key.kid.clone(), row], known].concat();
+        let args = [&[key.kid.clone(), row(key)?], known].concat();
         self.change_beside_log(&INSERT, "keys", &Change::Keys, args).await
+    }
+
+    async fn reseal_key(&self, kid: &str, current: &[u8], sealed: &[u8]) -> Result<bool, StoreError> {
+        let mut get = redis::cmd("HGET");
+        get.arg(self.0.names.beside_log("keys")).arg(kid);
+        let Some(found): Option<String> = self.within(self.0.connection.query(&get)).await? else { return Ok(false) };
+        let mut kept = key(kid.to_owned(), &found)?;
+        if kept.sealed != current {
+            return Ok(false);
+        }
+        kept.sealed = sealed.to_vec();
+        let mut script = RESEAL.prepare();
+        script.key(self.0.names.beside_log("keys")).arg(kid).arg(found).arg(row(&kept)?);
+        self.within(self.0.connection.run_once(&script)).await
     }
 
     async fn delete_key(&self, kid: &str) -> Result<bool, StoreError> {
@@ -79,6 +88,15 @@ impl RedisStore {
         })
         .await
     }
+}
+
+fn row(key: &StoredKey) -> Result<String, StoreError> {
+    codec::write(&KeyRow {
+        algorithm: key.algorithm.clone(),
+        sealed: STANDARD.encode(&key.sealed),
+        created_at: key.created_at.millis(),
+        signs_from: key.signs_from.millis(),
+    })
 }
 
 fn key(kid: String, row: &str) -> Result<StoredKey, StoreError> {

@@ -120,6 +120,28 @@ impl ChangeStore for SqlStore {
             .await
     }
 
+    async fn replace_master_check(&self, current: &Deployment, master_check: &[u8; 32]) -> Result<bool, StoreError> {
+        let (current, master_check) = (*current, master_check.to_vec());
+        self.writer
+            .write(move |step| {
+                Box::pin(async move {
+                    let replaced =
+                        sqlx::query("UPDATE deployment SET master_check = ? WHERE id = ? AND master_check = ?")
+                            .bind(master_check)
+                            .bind(current.id.to_vec())
+                            .bind(current.master_check.to_vec())
+                            .execute(&mut step.connection)
+                            .await?;
+                    if replaced.rows_affected() == 0 {
+                        return Ok(false);
+                    }
+                    append(step, Change::Keys).await?;
+                    Ok(true)
+                })
+            })
+            .await
+    }
+
     async fn ping(&self) -> Result<Health, StoreError> {
         self.deployment().await?;
         // Takes the write lock and gives it back: nothing is written, and all that a write needs has answered.

@@ -28,6 +28,23 @@ impl KeyStore for SqlStore {
         self.writer.write(move |step| Box::pin(async move { insert(step, key, known).await })).await
     }
 
+    async fn reseal_key(&self, kid: &str, current: &[u8], sealed: &[u8]) -> Result<bool, StoreError> {
+        let (kid, current, sealed) = (kid.to_owned(), current.to_vec(), sealed.to_vec());
+        self.writer
+            .write(move |step| {
+                Box::pin(async move {
+                    let resealed = sqlx::query("UPDATE signing_keys SET sealed = ? WHERE kid = ? AND sealed = ?")
+                        .bind(sealed)
+                        .bind(kid)
+                        .bind(current)
+                        .execute(&mut step.connection)
+                        .await?;
+                    Ok(resealed.rows_affected() > 0)
+                })
+            })
+            .await
+    }
+
     async fn delete_key(&self, kid: &str) -> Result<bool, StoreError> {
         let kid = kid.to_owned();
         self.writer

@@ -281,7 +281,7 @@ fn begins_as_a_database(path: &Path) -> io::Result<bool> {
 }
 
 /// Refuses what this program must not touch.
-async fn inspect(connection: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {
+pub(super) async fn inspect(connection: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {
     let header = async {
         let application: i64 = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut *connection).await?;
         let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await?;
@@ -324,7 +324,7 @@ pub(super) fn refused(path: &Path, error: sqlx::Error) -> OpenError {
 }
 
 /// What an error of the file system means.
-fn failed(path: &Path, source: io::Error) -> OpenError {
+pub(super) fn failed(path: &Path, source: io::Error) -> OpenError {
     let path = path.to_owned();
     match source.kind() {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {

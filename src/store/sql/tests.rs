@@ -14,6 +14,7 @@ use crate::{
     },
 };
 
+mod backup;
 mod file;
 mod schema;
 mod writer;

@@ -34,6 +34,10 @@ pub(super) const QUEUE: usize = 1024;
 /// Most operations in one transaction, so that the first of them does not wait long for the last.
 pub(super) const BATCH: usize = 128;
 
+/// How often the writer lets everybody else go first before a transaction: microseconds each, when nobody has anything to
+/// do.
+const TURNS: usize = 3;
+
 /// A boxed future that borrows for `'c`.
 pub(super) type Running<'c, T> = Pin<Box<dyn Future<Output = T> + Send + 'c>>;
 
@@ -199,6 +203,7 @@ impl Task {
         let mut connected = Some(connected);
         let mut batch = Vec::with_capacity(BATCH);
         while jobs.recv_many(&mut batch, BATCH).await > 0 {
+            gather(&mut jobs, &mut batch).await;
             let batch = mem::replace(&mut batch, Vec::with_capacity(BATCH));
             // A task of its own, so that a panic ends one batch and not the writer.
             let commit = tokio::spawn(Arc::clone(&task).commit(connected.take(), batch));
@@ -256,6 +261,19 @@ impl Task {
                 answer_all(batch, &error);
                 None
             }
+        }
+    }
+}
+
+/// Adds to a batch what comes in while others have their turn. Those who were answered at the last commit ask again as
+/// soon as they get to it: whoever begins without them makes the disk work for one or two, and them wait for it.
+async fn gather(jobs: &mut mpsc::Receiver<Box<dyn Operation>>, batch: &mut Vec<Box<dyn Operation>>) {
+    for _ in 0..TURNS {
+        tokio::task::yield_now().await;
+        while batch.len() < BATCH
+            && let Ok(job) = jobs.try_recv()
+        {
+            batch.push(job);
         }
     }
 }

@@ -303,11 +303,12 @@ pub const GROUPS: &[Group] = &[
 ];
 
 /// The methods of the store's traits that are timed; a test of the store holds them against the traits.
-pub const OPERATIONS: [&str; 38] = [
+pub const OPERATIONS: [&str; 42] = [
     "account",
     "accounts",
     "active_session",
     "change_account",
+    "change_client",
     "change_own_password",
     "claim_deployment",
     "clients",
@@ -315,6 +316,7 @@ pub const OPERATIONS: [&str; 38] = [
     "credentials",
     "credentials_of",
     "delete_account",
+    "delete_client",
     "delete_key",
     "delete_link",
     "deployment",
@@ -334,8 +336,10 @@ pub const OPERATIONS: [&str; 38] = [
     "ping",
     "read_changes",
     "reapply_changes",
+    "replace_master_check",
     "replace_password_hash",
-    "replace_secret_hash",
+    "replace_secret",
+    "reseal_key",
     "rotate_session",
     "session",
     "sessions_of",

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
+    master::Master,
     secret::Secret,
     store::testing::TestStore,
     token::{
@@ -322,7 +323,7 @@ async fn deeply_nested_json_is_refused_and_not_followed() {
 #[tokio::test]
 async fn another_deployment_under_its_own_master_is_a_stranger() {
     let case = case().await;
-    let other = Master::new(&Secret::from("another secret of thirty-two bytes")).unwrap();
+    let other = Master::new(&Secret::from("another secret of thirty-two bytes")).unwrap().into();
     let elsewhere = KeyRing::open(TestStore::fresh().await, &other, [0; 16], settings(&[]), NOW).await.unwrap();
     assert_eq!(elsewhere.verify(&case.token, NOW), Err(Invalid::UnknownKey));
     assert!(claims::unverified_expiry(&case.claims.to_json()).is_some());

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::{
+    master::Master,
     secret::Secret,
     store::{ChangeStore, KeyStore, testing::TestStore},
     token::{
@@ -181,7 +182,7 @@ async fn another_algorithm_takes_over_after_being_published() {
 async fn a_key_sealed_under_another_master_stops_the_start_and_is_left_alone() {
     let store = TestStore::fresh().await;
     let kid = sign(&ring(&store, settings(&[])).await, NOW).1;
-    let other = Master::new(&Secret::from("another secret of thirty-two bytes")).unwrap();
+    let other = Master::new(&Secret::from("another secret of thirty-two bytes")).unwrap().into();
     let refused = KeyRing::open(Arc::clone(&store) as _, &other, DEPLOYMENT, settings(&[]), NOW).await;
     assert!(matches!(refused, Err(OpenError::Sealed(named)) if named == kid));
     assert_eq!(store.keys().await.unwrap().len(), 1);

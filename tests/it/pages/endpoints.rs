@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    process::Command,
 };
 
 use passgate::{
@@ -12,8 +11,10 @@ use passgate::{
 };
 use serde_json::Value;
 
-use super::root;
-use crate::support::process::{Serving, free_port, passgate};
+use super::{
+    root,
+    shell::{QuickStart, blocks},
+};
 
 fn page() -> String {
     fs::read_to_string(root().join("docs/endpoints.md")).unwrap()
@@ -106,34 +107,13 @@ fn the_page_has_every_error_and_every_identity_header() {
     }
 }
 
-/// In a copy of what they need of the repository, as they stand but for the ports.
 #[tokio::test]
 async fn the_curl_lines_of_the_page_work() {
-    let directory = tempfile::tempdir().unwrap();
-    let file = |path: &str| directory.path().join(path);
-    fs::create_dir_all(file("config")).unwrap();
-    fs::create_dir_all(file("target/debug")).unwrap();
-    fs::copy(root().join("config/quickstart.yaml"), file("config/quickstart.yaml")).unwrap();
-    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_passgate"), file("target/debug/passgate")).unwrap();
-    let (port, admin) = (free_port(), free_port());
-    let address = |port: u16| format!("127.0.0.1:{port}");
-    let mut serve = passgate();
-    serve.args(["--config", "config/quickstart.yaml"]);
-    serve.env("PASSGATE__SERVER__LISTEN", address(port)).env("PASSGATE__ADMIN__LISTEN", address(admin));
-    let _serving = Serving::start_as(&mut serve, directory.path(), port).await;
-
     let page = page();
-    let blocks: Vec<_> = page.split("```sh\n").skip(1).filter_map(|block| block.split("```").next()).collect();
+    let blocks = blocks(&page);
     assert!(blocks.len() > 15, "the page has its lines in blocks of `sh`");
-    let lines = blocks.concat().replace("127.0.0.1:8080", &address(port)).replace("127.0.0.1:9090", &address(admin));
-    assert_eq!(lines.matches("8080").count() + lines.matches("9090").count(), 0, "{lines}");
     // Whatever is refused ends it.
-    let script = format!("set -eu\ncurl() {{ command curl --fail --max-time 30 \"$@\"; }}\n{lines}");
-    let run = || Command::new("bash").args(["-x", "-c", &script]).current_dir(directory.path()).output();
-    let output = run().expect("bash and curl are there");
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let (told, steps) = (text(&output.stdout), text(&output.stderr));
-    assert!(output.status.success(), "{told}\n{steps}");
+    let told = QuickStart::start().await.run(&blocks.concat(), "--fail");
     for part in ["HTTP/1.1 201", "\"current\":true", "\"active\":true", "\"x-forwarded-email\"", "passgate_store_state"]
     {
         assert!(told.contains(part), "{part}: {told}");

@@ -43,7 +43,7 @@ async fn both_ways_of_counting_are_the_same() {
     let store = open(server.address, &clock, &Arc::default()).await.unwrap();
     let limits = Limits { per_source: Some(Rate { count: 3, per: Duration::from_secs(7) }), ..Limits::default() };
     let settings = Limited { sign_in: limits, trusts_proxies: true, ..Limited::default() };
-    let master = Master::new(&"a secret of at least thirty-two bytes".into()).unwrap();
+    let master = Master::new(&"a secret of at least thirty-two bytes".into()).unwrap().into();
     let together = Throttle::new(settings, Arc::new(Shared::new(Arc::new(store))), &master, clock.clone());
     let alone = Throttle::new(settings, Arc::new(Memory::new()), &master, clock.clone());
     for step in 0_u64..200 {

@@ -68,6 +68,32 @@ async fn what_waits_together_is_committed_together() {
 }
 
 #[tokio::test]
+async fn who_asks_again_a_moment_later_is_waited_for() {
+    const EACH: u64 = 20;
+    let (_directory, path) = place();
+    let store = Arc::new(open(&path, Role::Serve).await.unwrap());
+    let mut asking = Vec::new();
+    for i in 0..32_u64 {
+        let store = Arc::clone(&store);
+        asking.push(tokio::spawn(async move {
+            for n in 0..EACH {
+                // As those do whose next request is still to be read.
+                for _ in 0..i % 3 {
+                    tokio::task::yield_now().await;
+                }
+                insert(&store, &account(&format!("p{i}-{n}"))).await.unwrap();
+            }
+        }));
+    }
+    for asking in asking {
+        asking.await.unwrap();
+    }
+    let Stats { commits, operations } = store.stats();
+    assert_eq!(operations, 32 * EACH);
+    assert!(commits < 2 * EACH, "{commits} commits, where {EACH} would do");
+}
+
+#[tokio::test]
 async fn an_operation_that_fails_harms_no_other_and_leaves_nothing() {
     let (_directory, path) = place();
     let view = Arc::<View>::default();
