@@ -39,16 +39,16 @@ use crate::{
     route::Routes,
     secret::Secret,
     store::{
-        self, Store, StoreError, TurnStore,
+        self, Metered, Store, StoreError, TurnStore,
         sql::{self, Role, SqlStore},
     },
     telemetry::{
         admin::{self, Readiness},
-        metrics::Metrics,
+        metrics::{self, Metrics, UpstreamMetrics},
     },
     throttle::{Counters, Throttle, memory::Memory, shared::Shared},
     token::{KeyRing, RefreshTokens, keys},
-    upstream::{Upstreams, whoami},
+    upstream::{self, Upstreams, whoami},
 };
 
 /// The admin listener answers few, and quickly.
@@ -193,6 +193,14 @@ pub struct Opened {
     pub turns: Option<Arc<dyn TurnStore>>,
 }
 
+impl Opened {
+    /// The same, with what is asked of the store counted.
+    fn counted_in(self, metrics: &Arc<Metrics>) -> Self {
+        let counted = |turns| Arc::new(Metered::new(turns, Arc::clone(metrics))) as Arc<dyn TurnStore>;
+        Self { store: Arc::new(Metered::new(self.store, Arc::clone(metrics))), turns: self.turns.map(counted), ..self }
+    }
+}
+
 /// Opens the store of `settings`, for serving or for a command beside a gateway.
 pub async fn open(settings: &Settings, clock: &Clock, role: Role) -> Result<Opened, Error> {
     let changes = Arc::new(View::default());
@@ -227,24 +235,55 @@ fn counters(turns: Option<Arc<dyn TurnStore>>) -> Arc<dyn Counters> {
 }
 
 /// What the admin listener answers.
-fn admin_pages(
-    metrics: Arc<Metrics>,
-    readiness: Arc<Readiness>,
-    store: Arc<dyn Store>,
-    hasher: Arc<Hasher>,
-    changes: Arc<View>,
-    clock: Clock,
-) -> RouterApp {
+fn admin_pages(metrics: Arc<Metrics>, readiness: Arc<Readiness>, store: Arc<dyn Store>, sampled: Sampled) -> RouterApp {
     let ping = move || {
         let store = Arc::clone(&store);
         async move { store.ping().await }
     };
-    let sample = move |metrics: &Metrics| {
-        metrics.hashes_waiting.set(i64::try_from(hasher.waiting()).unwrap_or(i64::MAX));
-        metrics.hashes_running.set(i64::try_from(hasher.running()).unwrap_or(i64::MAX));
-        metrics.change_log_age.set(changes.age(clock.now()).as_secs_f64());
-    };
+    let sample = move |metrics: &Metrics| sampled.tell(metrics);
     RouterApp::new(admin::router(metrics, readiness, ping, sample), ADMIN_DEADLINE)
+}
+
+/// What is asked when the figures are read, and not counted as it happens.
+struct Sampled {
+    hasher: Arc<Hasher>,
+    changes: Arc<View>,
+    authenticator: Arc<Authenticator>,
+    keys: Arc<KeyRing>,
+    clock: Clock,
+}
+
+impl Sampled {
+    fn tell(&self, metrics: &Metrics) {
+        let now = self.clock.now();
+        metrics::set(&metrics.hashes_waiting, self.hasher.waiting() as u64);
+        metrics::set(&metrics.hashes_running, self.hasher.running() as u64);
+        metrics::set(&metrics.token_cache_bytes, self.authenticator.cached_bytes());
+        metrics::set(&metrics.token_cache_entries, self.authenticator.cached_tokens() as u64);
+        metrics.change_log_age.set(self.changes.age(now).as_secs_f64());
+        let progress = self.keys.progress(now);
+        metrics.key_age.set(progress.map_or(f64::NAN, |keys| keys.signing.as_secs_f64()));
+        metrics.key_next.set(progress.map_or(f64::NAN, |keys| keys.left.as_secs_f64() - keys.overdue.as_secs_f64()));
+    }
+}
+
+/// The sockets for clients, whose connections are counted, and the one for operators.
+fn bind(settings: &Settings, metrics: &Arc<Metrics>) -> Result<(Vec<Bound>, Option<Bound>), BindError> {
+    let bind = |listener| Ok(listener::bind(listener)?.counted_in(metrics));
+    let listeners = settings.listeners.iter().map(bind).collect::<Result<_, BindError>>()?;
+    let admin = settings.admin.map(|address| listener::bind(&listener::Settings { address, tls: None })).transpose()?;
+    Ok((listeners, admin))
+}
+
+/// The upstreams, what is counted of each, and what ends the one that is built in.
+async fn open_upstreams(
+    settings: Vec<upstream::Settings>,
+    metrics: &Metrics,
+) -> Result<(Arc<Upstreams>, Vec<UpstreamMetrics>, watch::Sender<bool>), BindError> {
+    let (whoami, whoami_stopped) = watch::channel(false);
+    let (whoami_address, _) = whoami::start(whoami_stopped)?;
+    let counted = settings.iter().map(|upstream| metrics.upstream(&upstream.name)).collect();
+    Ok((Arc::new(Upstreams::open(settings, whoami_address).await), counted, whoami))
 }
 
 /// Everything bound and opened, ready to serve.
@@ -266,16 +305,13 @@ impl App {
     pub async fn build(settings: Settings, clock: Clock) -> Result<Self, Error> {
         listener::tls::install_crypto_provider();
         let metrics = Arc::new(Metrics::new());
-        let bind = |listener| Ok(listener::bind(listener)?.counted_in(&metrics));
-        let listeners = settings.listeners.iter().map(bind).collect::<Result<Vec<_>, BindError>>()?;
-        let admin =
-            settings.admin.map(|address| listener::bind(&listener::Settings { address, tls: None })).transpose()?;
-
-        let Opened { store, changes, masters, deployment_id, turns } = open(&settings, &clock, Role::Serve).await?;
+        let (listeners, admin) = bind(&settings, &metrics)?;
+        let Opened { store, changes, masters, deployment_id, turns } =
+            open(&settings, &clock, Role::Serve).await?.counted_in(&metrics);
         let cursor = catch_up(&*store, &changes, None, clock.now()).await?;
         let (tokens, now) = (settings.tokens.clone(), clock.now());
         let keys = Arc::new(KeyRing::open(Arc::clone(&store), &masters, deployment_id, tokens, now).await?);
-        let hasher = Arc::new(Hasher::new(settings.hashing)?);
+        let hasher = Arc::new(Hasher::counted(settings.hashing, metrics.hashing.clone())?);
         let accounts =
             Arc::new(Accounts::new(Arc::clone(&store), Arc::clone(&hasher), settings.accounts, clock.clone()));
         let client_secrets = masters.each(ClientSecrets::new);
@@ -288,7 +324,7 @@ impl App {
         let oauth = Arc::new(OAuth {
             clients,
             accounts: Arc::clone(&accounts),
-            providers: Providers::new(settings.providers, clock.clone())?,
+            providers: Providers::new(settings.providers, clock.clone(), &metrics)?,
             throttle: Throttle::new(settings.throttle, counters(turns), &masters, clock.clone()),
             store: Arc::clone(&store),
             keys: Arc::clone(&keys),
@@ -317,19 +353,18 @@ impl App {
             },
         });
 
-        let (whoami, whoami_stopped) = watch::channel(false);
-        let (whoami_address, _) = whoami::start(whoami_stopped)?;
-        let upstreams = Arc::new(Upstreams::open(settings.upstreams, whoami_address).await);
+        let (upstreams, upstream_metrics, whoami) = open_upstreams(settings.upstreams, &metrics).await?;
         let readiness = Arc::new(Readiness::default());
         let unrouted_metrics = metrics.route("none");
         let record = Arc::new(unread::recorder(Arc::clone(&metrics), unrouted_metrics.clone()));
         let gateway = Gateway {
             hygiene: settings.hygiene,
             cors: Cors::new(&settings.cors).map_err(io::Error::other)?,
-            authenticator,
+            authenticator: Arc::clone(&authenticator),
             upstreams: Arc::clone(&upstreams),
             api: api::router(api, &settings.base_path),
             route_metrics: settings.routes.iter().map(|route| metrics.route(&route.name)).collect(),
+            upstream_metrics,
             own_metrics: metrics.route(&settings.base_path),
             unrouted_metrics,
             routes: Routes::new(settings.routes, &settings.base_path),
@@ -346,14 +381,15 @@ impl App {
         let upkeep = Upkeep {
             store: Arc::clone(&store),
             changes: Arc::clone(&changes),
-            keys,
+            keys: Arc::clone(&keys),
             oauth,
             rules: settings.sessions,
             clock: clock.clone(),
         };
         upkeep.start(cursor, &mut background);
 
-        let admin_pages = admin_pages(metrics, Arc::clone(&readiness), Arc::clone(&store), hasher, changes, clock);
+        let sampled = Sampled { hasher, changes, authenticator, keys, clock };
+        let admin_pages = admin_pages(metrics, Arc::clone(&readiness), Arc::clone(&store), sampled);
         Ok(Self {
             listeners,
             admin,

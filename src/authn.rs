@@ -147,6 +147,11 @@ impl Authenticator {
         self.cache.bytes()
     }
 
+    /// Tokens that it holds.
+    pub fn cached_tokens(&self) -> usize {
+        self.cache.len()
+    }
+
     /// Judges a token that came by another way than the header.
     ///
     /// # Errors

@@ -25,7 +25,7 @@ use self::{
     imported::Imported,
     pool::Pool,
 };
-use crate::secret::Secret;
+use crate::{secret::Secret, telemetry::metrics::Hashing};
 
 /// Cost and concurrency of hashing.
 #[derive(Clone, Copy, Debug)]
@@ -89,11 +89,16 @@ pub struct Hasher {
 }
 
 impl Hasher {
-    /// Starts the threads; they end when it is dropped.
+    /// Starts the threads; they end when it is dropped. Nothing is counted.
     pub fn new(settings: Settings) -> Result<Self, SetupError> {
+        Self::counted(settings, Hashing::default())
+    }
+
+    /// As [`Hasher::new`], counting in `figures`.
+    pub fn counted(settings: Settings, figures: Hashing) -> Result<Self, SetupError> {
         let today =
             phc::params(settings.memory_kib, settings.iterations, settings.parallelism).map_err(SetupError::Cost)?;
-        let pool = Pool::start(settings.max_concurrent, settings.queue)?;
+        let pool = Pool::start(settings.max_concurrent, settings.queue, figures)?;
         Ok(Self { pool, today, computed: Arc::default() })
     }
 

@@ -23,7 +23,12 @@ mod settings;
 mod slack;
 mod twitter;
 
-use std::{collections::BTreeMap, iter, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    iter,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
 use tokio::{sync::Semaphore, time::timeout};
@@ -32,7 +37,10 @@ pub use error::Error;
 pub use identity::{Email, Identity, Kind, Presented, Verified};
 pub use settings::{Extra, Parts, Row, Settings, Unusable};
 
-use crate::clock::Clock;
+use crate::{
+    clock::Clock,
+    telemetry::metrics::{Metrics, ProviderMetrics},
+};
 
 /// The providers that are known by name.
 pub const TABLE: &[&Row] = &[
@@ -74,15 +82,16 @@ pub struct Providers(BTreeMap<String, Entry>);
 struct Entry {
     provider: Arc<dyn Provider>,
     in_flight: Semaphore,
+    metrics: ProviderMetrics,
 }
 
 impl Providers {
-    /// Makes them. Nothing is asked of anybody before the first token is presented.
+    /// Makes them. Nothing is asked of anybody before the first token is presented. Checks are counted in `metrics`.
     ///
     /// # Errors
     /// When settings lack what their [`Row`] asks for, which the configuration has checked; or when there can be no HTTP
     /// client at all.
-    pub fn new(settings: Vec<Settings>, clock: Clock) -> Result<Self, Unusable> {
+    pub fn new(settings: Vec<Settings>, clock: Clock, metrics: &Metrics) -> Result<Self, Unusable> {
         if settings.is_empty() {
             return Ok(Self(BTreeMap::new()));
         }
@@ -92,7 +101,8 @@ impl Providers {
             let name = settings.name.clone();
             let http = http::Http::new(client.clone(), &name);
             let provider = (settings.row.make)(Parts { settings, http, clock })?;
-            providers.insert(name, Entry { provider, in_flight: Semaphore::new(MAX_IN_FLIGHT) });
+            let metrics = metrics.provider(&name);
+            providers.insert(name, Entry { provider, in_flight: Semaphore::new(MAX_IN_FLIGHT), metrics });
         }
         Ok(Self(providers))
     }
@@ -109,15 +119,24 @@ impl Providers {
 
     /// Whom the token speaks for; `None` when there is no provider of exactly this name.
     pub async fn identify(&self, name: &str, presented: &Presented<'_>) -> Option<Result<Identity, Error>> {
-        let Entry { provider, in_flight } = self.0.get(name)?;
+        let Entry { provider, in_flight, metrics } = self.0.get(name)?;
         let Ok(_permit) = in_flight.try_acquire() else {
+            metrics.checks.count("busy");
             tracing::warn!(provider = name, "{}", Error::Busy);
             return Some(Err(Error::Busy));
         };
+        let asked_at = Instant::now();
         let outcome = timeout(DEADLINE, provider.identify(presented)).await.unwrap_or_else(|_| {
             let error = Error::Unreachable("no answer within the deadline");
             tracing::warn!(provider = name, %error, "an identity provider cannot be asked");
             Err(error)
+        });
+        metrics.times.observe(asked_at.elapsed());
+        metrics.checks.count(match &outcome {
+            Ok(_) => "ok",
+            Err(Error::NotAllowed(_) | Error::Canceled(_)) => "refused",
+            Err(Error::Busy) => "busy",
+            Err(_) => "failed",
         });
         if let Err(error @ (Error::NotAllowed(_) | Error::Canceled(_))) = &outcome {
             tracing::info!(provider = name, %error, "a provider's token is refused");

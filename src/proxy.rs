@@ -40,7 +40,7 @@ use crate::{
     route::{self, Auth, Mode, NoRoute, Route, Routes},
     telemetry::{
         admin::Readiness,
-        metrics::{Metrics, RouteMetrics},
+        metrics::{Metrics, RouteMetrics, UpstreamMetrics},
     },
     upstream::Upstreams,
 };
@@ -71,6 +71,8 @@ pub struct Gateway {
     pub metrics: Arc<Metrics>,
     /// What is counted of each route, in their order.
     pub route_metrics: Vec<Arc<RouteMetrics>>,
+    /// What is counted of each upstream, in their order.
+    pub upstream_metrics: Vec<UpstreamMetrics>,
     /// What is counted of our own endpoints together.
     pub own_metrics: Arc<RouteMetrics>,
     /// What is counted of requests that never got to a route.
@@ -204,6 +206,11 @@ impl Gateway {
         };
         self.metrics.authn.count(outcome);
         found
+    }
+
+    /// What is counted of the upstream that a request goes to.
+    fn metrics_of_upstream(&self, ctx: &RequestContext) -> Option<&UpstreamMetrics> {
+        self.upstream_metrics.get(ctx.route.as_deref()?.upstream)
     }
 
     /// `/api-auth/*` and our documents: an axum handler, in the same session.

@@ -10,6 +10,7 @@ mod clients;
 pub(crate) mod contract;
 mod imports;
 mod links;
+mod metered;
 pub mod redis;
 pub mod sql;
 #[cfg(test)]
@@ -24,6 +25,7 @@ pub use self::{
     clients::{ClientChange, ClientStore, StoredClient, StoredSecret},
     imports::{Import, ImportStore, Imported, ImportedLink, LinkOutcome},
     links::{DeleteLink, InsertLink, LinkSignIn, LinkStore, Names},
+    metered::Metered,
     turns::{Pace, TurnStore},
 };
 use crate::{

@@ -54,6 +54,11 @@ impl Cache {
         self.0.remove(key);
     }
 
+    /// Principals held.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Bytes held.
     pub(super) fn bytes(&self) -> u64 {
         self.0.weight()

@@ -10,11 +10,13 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
+    time::Instant,
 };
 
 use tokio::sync::oneshot;
 
 use super::{Busy, hash::Memory};
+use crate::telemetry::metrics::Hashing;
 
 /// Runs jobs on a fixed number of threads; they end when it is dropped.
 pub(super) struct Pool(Arc<Shared>);
@@ -25,13 +27,20 @@ struct Shared {
     queued: Condvar,
     /// Jobs waiting and running together, at most.
     places: usize,
+    figures: Hashing,
 }
 
 #[derive(Default)]
 struct State {
-    queue: VecDeque<Box<dyn Job>>,
+    queue: VecDeque<Queued>,
     running: usize,
     closed: bool,
+}
+
+/// A job, and since when it waits.
+struct Queued {
+    job: Box<dyn Job>,
+    since: Instant,
 }
 
 /// One piece of work and whoever waits for it.
@@ -70,15 +79,15 @@ impl<F: FnOnce(&mut Memory) -> T + Send, T: Send> Job for Task<F, T> {
 }
 
 impl Pool {
-    /// Starts `threads` threads, at least one, with room for `queue` jobs that wait.
+    /// Starts `threads` threads, at least one, with room for `queue` jobs that wait, and counts in `figures`.
     ///
     /// # Errors
     ///
     /// The system gives no more threads.
-    pub(super) fn start(threads: usize, queue: usize) -> io::Result<Self> {
+    pub(super) fn start(threads: usize, queue: usize, figures: Hashing) -> io::Result<Self> {
         let threads = threads.max(1);
         let places = threads.saturating_add(queue);
-        let pool = Self(Arc::new(Shared { state: Mutex::default(), queued: Condvar::new(), places }));
+        let pool = Self(Arc::new(Shared { state: Mutex::default(), queued: Condvar::new(), places, figures }));
         for number in 0..threads {
             let shared = Arc::clone(&pool.0);
             thread::Builder::new().name(format!("hash-{number}")).spawn(move || shared.work())?;
@@ -132,12 +141,13 @@ impl Shared {
         let mut state = self.lock();
         if state.queue.len() + state.running >= self.places {
             // Connections that come and go must not keep others out.
-            state.queue.retain(|job| !job.abandoned());
+            state.queue.retain(|queued| !queued.job.abandoned());
         }
         if state.queue.len() + state.running >= self.places {
+            self.figures.refused.inc();
             return Err(Busy);
         }
-        state.queue.push_back(job);
+        state.queue.push_back(Queued { job, since: Instant::now() });
         drop(state);
         self.queued.notify_one();
         Ok(())
@@ -167,9 +177,11 @@ impl Shared {
                 return None;
             }
             match state.queue.pop_front() {
-                Some(job) if job.abandoned() => {}
-                Some(job) => {
+                Some(Queued { job, .. }) if job.abandoned() => {}
+                Some(Queued { job, since }) => {
                     state.running += 1;
+                    drop(state);
+                    self.figures.waits.observe(since.elapsed());
                     return Some(job);
                 }
                 None => state = self.queued.wait(state).unwrap_or_else(PoisonError::into_inner),
@@ -209,7 +221,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_job_more_than_threads_and_queue_hold_is_refused_at_once() {
-        let pool = Pool::start(1, 2).unwrap();
+        let pool = Pool::start(1, 2, Hashing::default()).unwrap();
         let (gate, job) = gate();
         let mut running = Box::pin(pool.run(job));
         assert!(running.as_mut().now_or_never().is_none());
@@ -231,7 +243,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_a_queue_jobs_in_turn_are_never_refused() {
-        let pool = Pool::start(1, 0).unwrap();
+        let pool = Pool::start(1, 0, Hashing::default()).unwrap();
         for n in 0..200 {
             assert_eq!(pool.run(move |_| n).await, Ok(n));
         }
@@ -239,7 +251,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_that_goes_away_frees_nothing_while_its_job_runs() {
-        let pool = Pool::start(1, 0).unwrap();
+        let pool = Pool::start(1, 0, Hashing::default()).unwrap();
         let (gate, job) = gate();
         let mut abandoned = Box::pin(pool.run(job));
         assert!(abandoned.as_mut().now_or_never().is_none());
@@ -252,7 +264,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_job_whose_client_went_away_before_it_began_is_skipped_and_keeps_nobody_out() {
-        let pool = Pool::start(1, 1).unwrap();
+        let pool = Pool::start(1, 1, Hashing::default()).unwrap();
         let (gate, job) = gate();
         let mut running = Box::pin(pool.run(job));
         assert!(running.as_mut().now_or_never().is_none());
@@ -277,7 +289,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_costs_one_answer_and_no_thread() {
-        let pool = Pool::start(1, 1).unwrap();
+        let pool = Pool::start(1, 1, Hashing::default()).unwrap();
         assert_eq!(pool.run(|_| panic!("on purpose")).await, Err::<(), _>(Busy));
         assert_eq!(pool.run(|_| 7).await, Ok(7));
         assert_eq!(pool.running(), 0);
@@ -285,7 +297,7 @@ mod tests {
 
     #[tokio::test]
     async fn threads_end_with_the_pool() {
-        let pool = Pool::start(3, 1).unwrap();
+        let pool = Pool::start(3, 1, Hashing::default()).unwrap();
         assert_eq!(pool.run(|_| 7).await, Ok(7));
         let threads = Arc::downgrade(&pool.0);
         drop(pool);

@@ -48,6 +48,8 @@ pub struct RequestContext {
     pub retries: usize,
     /// Why the last server could not be connected to.
     pub connect_error: Option<ErrorType>,
+    /// When its head began to be sent to the upstream, until the upstream's answer begins.
+    pub sent: Option<Instant>,
     /// Its body so far.
     pub body: BodyGauge,
     /// Refused after it was on its way: what [`fail_to_proxy`](super::Gateway) answers.
@@ -74,6 +76,7 @@ impl RequestContext {
             tried: Vec::new(),
             retries: 0,
             connect_error: None,
+            sent: None,
             body: BodyGauge::default(),
             refused: None,
             reason: None,

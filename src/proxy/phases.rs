@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Method, StatusCode, Version};
 use pingora::{
-    Error, ErrorType, Result,
+    Error, ErrorSource, ErrorType, Result,
     http::{RequestHeader, ResponseHeader},
     modules::http::HttpModules,
     proxy::{FailToProxy, ProxyHttp, Session},
@@ -144,7 +144,9 @@ impl ProxyHttp for Gateway {
         let (Some(clean), Some(route)) = (&ctx.clean, &ctx.route) else {
             return Error::e_explain(ErrorType::InternalError, "a request without a route");
         };
-        forward::write(request, ctx, clean, route)
+        let written = forward::write(request, ctx, clean, route);
+        ctx.sent = Some(Instant::now());
+        written
     }
 
     async fn response_filter(
@@ -160,6 +162,11 @@ impl ProxyHttp for Gateway {
         if let Some(observed) = &mut ctx.observed {
             observed.answered(response.status);
         }
+        if let Some(sent) = ctx.sent.take_if(|_| !response.status.is_informational())
+            && let Some(metrics) = self.metrics_of_upstream(ctx)
+        {
+            metrics.times.observe(sent.elapsed());
+        }
         match &ctx.route {
             _ if response.status.is_informational() => {}
             Some(route) if route.passes_cors() => request_id_header(response, &ctx.request_id),
@@ -174,6 +181,11 @@ impl ProxyHttp for Gateway {
         if let Some(answer) = answer {
             if answer.status.is_server_error() {
                 failure::log(error, ctx, &self.upstreams);
+                if *error.esource() == ErrorSource::Upstream
+                    && let Some(metrics) = self.metrics_of_upstream(ctx)
+                {
+                    metrics.failures.count(answer.reason);
+                }
             }
             if session.response_written().is_none() {
                 self.answer(session, ctx, &answer.closing()).await;

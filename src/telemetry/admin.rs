@@ -137,14 +137,18 @@ async fn readyz(State(admin): State<Arc<Admin>>, RawQuery(query): RawQuery) -> R
 
 async fn figures(State(admin): State<Arc<Admin>>) -> Response {
     admin.store().await;
-    (admin.sample)(&admin.metrics);
-    match admin.metrics.render() {
-        Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
-        Err(error) => {
-            tracing::error!(%error, "the metrics cannot be rendered");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
-        }
-    }
+    // Where thousands of descriptors are open, counting them takes a while, for which no request is to wait.
+    let rendering = tokio::task::spawn_blocking(move || {
+        (admin.sample)(&admin.metrics);
+        admin.metrics.render()
+    });
+    let error: Box<dyn std::error::Error + Send + Sync> = match rendering.await {
+        Ok(Ok(text)) => return ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
+        Ok(Err(error)) => error.into(),
+        Err(error) => error.into(),
+    };
+    tracing::error!(error, "the metrics cannot be rendered");
+    StatusCode::INTERNAL_SERVER_ERROR.into_response()
 }
 
 #[cfg(test)]

@@ -1,36 +1,60 @@
 //! Figures in the Prometheus text format.
 //!
-//! No label value comes from a client: routes are those of the configuration, methods and statuses are cut to
-//! a few classes, and every other label is a word of this program (`&'static str`).
+//! No label value comes from a client: routes, upstreams and providers are those of the configuration, methods and
+//! statuses are cut to a few classes, and every other label is a word of this program (`&'static str`) that stands in
+//! [`figures`]. What words there are is there from the start, at zero, so that the first of a kind is seen as a rise.
 
-use std::{
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+pub mod figures;
+mod process;
+mod route;
 
-use http::{Method, StatusCode};
+use std::{sync::Arc, time::Duration};
+
 use prometheus::{
-    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder, core::Collector,
+    Counter, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry, TextEncoder, core::Collector,
 };
 
+use self::{
+    figures::{Figure, Values},
+    process::Process,
+};
+pub use self::{
+    figures::{GROUPS, Group},
+    route::RouteMetrics,
+};
 use crate::model::Health;
 
 /// `Content-Type` of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
 
+/// The commit this was built of, if the build was told: by `PASSGATE_COMMIT`, as the Dockerfile does.
+pub const COMMIT: &str = match option_env!("PASSGATE_COMMIT") {
+    Some(commit) if !commit.is_empty() => commit,
+    _ => "unknown",
+};
+
 /// Seconds; from an answer out of memory to a slow upstream.
 const DURATION_BUCKETS: [f64; 14] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
+/// Seconds; from a row in memory to a store's time-out.
+const STORE_BUCKETS: [f64; 11] = [0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0];
+
 /// Everything counted, ready to be counted on. One per process, shared.
 pub struct Metrics {
     registry: Registry,
+    figures: Vec<&'static Figure>,
     requests: IntCounterVec,
     durations: HistogramVec,
     in_flight: IntGauge,
     connections: IntGauge,
+    upstream_times: HistogramVec,
+    upstream_failures: IntCounterVec,
     throttled: IntCounterVec,
+    provider_checks: IntCounterVec,
+    provider_times: HistogramVec,
+    process: Process,
     /// Callers by what was found of them: `authenticated`, `anonymous`, why a bearer does not hold, or `unavailable`
     /// when only the store could have told, or the change log.
     pub authn: Counts,
@@ -46,6 +70,10 @@ pub struct Metrics {
     pub token_cache_hits: IntCounter,
     /// Verified-token cache: bearers that had to be verified.
     pub token_cache_misses: IntCounter,
+    /// Verified-token cache: bytes held.
+    pub token_cache_bytes: IntGauge,
+    /// Verified-token cache: tokens held.
+    pub token_cache_entries: IntGauge,
     /// Sign-ins by outcome.
     pub sign_ins: Counts,
     /// Sign-ups by outcome.
@@ -56,88 +84,113 @@ pub struct Metrics {
     pub hashes_waiting: IntGauge,
     /// Password hashes being computed.
     pub hashes_running: IntGauge,
+    /// What the threads for hashing count by themselves.
+    pub hashing: Hashing,
     /// How the store was when it was last asked.
     pub store: StoreState,
+    /// What the store was asked, and how long it took.
+    pub operations: Operations,
     /// Seconds since the change log was last known to its end.
     pub change_log_age: Gauge,
+    /// Seconds for which the current signing key has been signing.
+    pub key_age: Gauge,
+    /// Seconds until the next one signs; negative when that is overdue.
+    pub key_next: Gauge,
 }
 
 impl Metrics {
     /// All figures at zero, in a registry of their own.
     pub fn new() -> Self {
-        let make = Maker(Registry::new());
-        let build = make.keep(IntGaugeVec::new(
-            Opts::new("passgate_build_info", "1, with the running version as label"),
-            &["version"],
-        ));
-        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        let authn = make.counts("passgate_authn_total", "Callers, by what was found of them", "outcome");
-        let cache = make.counters("passgate_token_cache_total", "Look-ups in the verified-token cache", &["result"]);
+        let mut make = Maker { registry: Registry::new(), figures: Vec::new() };
+        make.gauges(&figures::BUILD).with_label_values(&[env!("CARGO_PKG_VERSION"), COMMIT]).set(1.0);
+        let authn = make.counts(&figures::AUTHN);
+        let cache = make.counts(&figures::TOKEN_CACHE);
         Self {
-            requests: make.counters(
-                "passgate_requests_total",
-                "Requests answered, by route, method and status class",
-                &["route", "method", "status"],
-            ),
-            durations: make.keep(HistogramVec::new(
-                HistogramOpts::new("passgate_request_duration_seconds", "From a request's head to its answer's end")
-                    .buckets(DURATION_BUCKETS.to_vec()),
-                &["route"],
-            )),
-            in_flight: make.gauge("passgate_requests_in_flight", "Requests not yet answered to the end"),
-            connections: make.gauge("passgate_connections_open", "Connections from clients"),
-            throttled: make.counters(
-                "passgate_throttled_total",
-                "Requests refused for being too many, by what they were and by the limit of the configuration",
-                &["what", "limit"],
-            ),
+            requests: make.counters(&figures::REQUESTS),
+            durations: make.histograms(&figures::DURATIONS, &DURATION_BUCKETS),
+            in_flight: make.int_gauge(&figures::IN_FLIGHT),
+            connections: make.int_gauge(&figures::CONNECTIONS),
+            upstream_times: make.histograms(&figures::UPSTREAM_TIMES, &DURATION_BUCKETS),
+            upstream_failures: make.counters(&figures::UPSTREAM_FAILURES),
+            throttled: make.counters(&figures::THROTTLED),
+            provider_checks: make.counters(&figures::PROVIDER_CHECKS),
+            provider_times: make.histograms(&figures::PROVIDER_TIMES, &DURATION_BUCKETS),
+            process: Process {
+                memory: make.int_gauge(&figures::PROCESS_MEMORY),
+                cpu: make.keep(&figures::PROCESS_CPU, Counter::with_opts(opts(&figures::PROCESS_CPU))),
+                fds: make.int_gauge(&figures::PROCESS_FDS),
+                most_fds: make.int_gauge(&figures::PROCESS_MOST_FDS),
+            },
             authenticated: authn.of("authenticated"),
             authn,
-            refused: make.counts("passgate_refused_total", "Requests refused before any decision", "reason"),
-            observed: Comparisons(make.counters(
-                "passgate_observed_total",
-                "Requests of routes that observe, by what Passgate would have done and what the upstream did",
-                &["route", "verdict", "upstream"],
-            )),
-            headers_dropped: make.counter(
-                "passgate_headers_dropped_total",
-                "Headers of clients taken out for the characters of their names",
-            ),
-            token_cache_hits: cache.with_label_values(&["hit"]),
-            token_cache_misses: cache.with_label_values(&["miss"]),
-            sign_ins: make.counts("passgate_sign_ins_total", "Sign-ins", "outcome"),
-            sign_ups: make.counts("passgate_sign_ups_total", "Sign-ups", "outcome"),
-            refreshes: make.counts("passgate_refreshes_total", "Presented refresh tokens", "outcome"),
-            hashes_waiting: make.gauge("passgate_hashes_waiting", "Password hashes waiting for a thread"),
-            hashes_running: make.gauge("passgate_hashes_running", "Password hashes being computed"),
-            store: StoreState {
-                up: make.gauge("passgate_store_up", "1 when the store answered last, and took a write"),
-                state: make.keep(IntGaugeVec::new(
-                    Opts::new("passgate_store_state", "1 for how the store was when it was last asked"),
-                    &["state"],
+            refused: make.counts(&figures::REFUSED),
+            observed: Comparisons(make.counters(&figures::OBSERVED)),
+            headers_dropped: make.counter(&figures::HEADERS_DROPPED),
+            token_cache_hits: cache.of("hit"),
+            token_cache_misses: cache.of("miss"),
+            token_cache_bytes: make.int_gauge(&figures::TOKEN_CACHE_BYTES),
+            token_cache_entries: make.int_gauge(&figures::TOKEN_CACHE_ENTRIES),
+            sign_ins: make.counts(&figures::SIGN_INS),
+            sign_ups: make.counts(&figures::SIGN_UPS),
+            refreshes: make.counts(&figures::REFRESHES),
+            hashes_waiting: make.int_gauge(&figures::HASHES_WAITING),
+            hashes_running: make.int_gauge(&figures::HASHES_RUNNING),
+            hashing: Hashing {
+                waits: Latency(make.keep(
+                    &figures::HASH_WAITS,
+                    Histogram::with_opts(buckets(&figures::HASH_WAITS, &DURATION_BUCKETS)),
                 )),
+                refused: make.counter(&figures::HASHES_REFUSED),
             },
-            change_log_age: make.keep(Gauge::new(
-                "passgate_change_log_age_seconds",
-                "How long ago this node last knew the change log to its end",
-            )),
-            registry: make.0,
+            store: StoreState {
+                up: make.int_gauge(&figures::STORE_UP),
+                state: make.keep(
+                    &figures::STORE_STATE,
+                    IntGaugeVec::new(opts(&figures::STORE_STATE), &labels(&figures::STORE_STATE)),
+                ),
+            },
+            operations: Operations {
+                times: make.histograms(&figures::STORE_TIMES, &STORE_BUCKETS),
+                errors: make.counts(&figures::STORE_ERRORS),
+            },
+            change_log_age: make.gauge(&figures::CHANGE_LOG_AGE),
+            key_age: make.gauge(&figures::KEY_AGE),
+            key_next: make.gauge(&figures::KEY_NEXT),
+            registry: make.registry,
+            figures: make.figures,
         }
+    }
+
+    /// What is registered.
+    pub fn figures(&self) -> &[&'static Figure] {
+        &self.figures
     }
 
     /// The figures of one route, or of one of our own endpoints; made once at start. The same name again
     /// counts on the same figures.
     pub fn route(&self, name: &str) -> Arc<RouteMetrics> {
-        Arc::new(RouteMetrics {
-            name: name.into(),
-            requests: self.requests.clone(),
-            cells: Cells::default(),
-            durations: self.durations.with_label_values(&[name]),
-        })
+        Arc::new(RouteMetrics::new(name, self.requests.clone(), self.durations.with_label_values(&[name])))
+    }
+
+    /// The figures of the upstream of this name; made once at start.
+    pub fn upstream(&self, name: &str) -> UpstreamMetrics {
+        UpstreamMetrics {
+            times: Latency(self.upstream_times.with_label_values(&[name])),
+            failures: Counts::below(&figures::UPSTREAM_FAILURES, &self.upstream_failures, name),
+        }
+    }
+
+    /// The figures of the identity provider of this name; made once at start.
+    pub fn provider(&self, name: &str) -> ProviderMetrics {
+        ProviderMetrics {
+            times: Latency(self.provider_times.with_label_values(&[name])),
+            checks: Counts::below(&figures::PROVIDER_CHECKS, &self.provider_checks, name),
+        }
     }
 
     /// Counts a request refused for being too many.
     pub fn throttled(&self, what: &'static str, limit: &'static str) {
+        assert_known(&figures::THROTTLED, &[what, limit]);
         self.throttled.with_label_values(&[what, limit]).inc();
     }
 
@@ -151,8 +204,9 @@ impl Metrics {
         Held::new(&self.connections)
     }
 
-    /// All figures as [`CONTENT_TYPE`].
+    /// All figures as [`CONTENT_TYPE`]; those of the process as they are now.
     pub fn render(&self) -> Result<String, prometheus::Error> {
+        self.process.read();
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
 }
@@ -164,17 +218,101 @@ impl Default for Metrics {
 }
 
 /// A counter per word of this program.
-pub struct Counts(IntCounterVec);
+pub struct Counts {
+    figure: &'static Figure,
+    counters: Box<[(&'static str, IntCounter)]>,
+}
 
 impl Counts {
-    /// One more of this kind.
+    /// Of the last label's words, beneath this value of the label before it, or without one.
+    fn below<'v>(figure: &'static Figure, all: &IntCounterVec, above: impl Into<Option<&'v str>>) -> Self {
+        let above = above.into();
+        let counter = |word: &&'static str| {
+            let values: Vec<&str> = above.into_iter().chain([*word]).collect();
+            (*word, all.with_label_values(&values))
+        };
+        let counters = figure.labels.last().map(|label| &label.values).into_iter().flat_map(|values| match values {
+            Values::Words(words) => *words,
+            Values::Named(_) => &[],
+        });
+        Self { figure, counters: counters.map(counter).collect() }
+    }
+
+    /// One more of this kind, which is a word of the figure: in builds for tests, another one panics.
     pub fn count(&self, kind: &'static str) {
-        self.of(kind).inc();
+        let counter = self.counters.iter().find(|(word, _)| *word == kind);
+        debug_assert!(counter.is_some(), "{kind:?} is no word of {}", self.figure.name);
+        if let Some((_, counter)) = counter {
+            counter.inc();
+        }
     }
 
     /// The counter of this kind, for where it is counted with every request.
+    #[expect(clippy::expect_used, reason = "words of this module, looked up by every test of it")]
     fn of(&self, kind: &'static str) -> IntCounter {
-        self.0.with_label_values(&[kind])
+        let (_, counter) = self.counters.iter().find(|(word, _)| *word == kind).expect("a word of the figure");
+        counter.clone()
+    }
+}
+
+/// How long something took. Observing takes no lock.
+#[derive(Clone)]
+pub struct Latency(Histogram);
+
+impl Latency {
+    /// Once more, so long.
+    pub fn observe(&self, took: Duration) {
+        self.0.observe(took.as_secs_f64());
+    }
+}
+
+/// The figures of one upstream.
+pub struct UpstreamMetrics {
+    /// From sending a request to the head of its answer.
+    pub times: Latency,
+    /// Requests it did not answer, by our reason for the answer in its stead.
+    pub failures: Counts,
+}
+
+/// The figures of one identity provider.
+pub struct ProviderMetrics {
+    /// How long a check took.
+    pub times: Latency,
+    /// Checks by outcome: `ok`, `refused`, `failed`, `busy`.
+    pub checks: Counts,
+}
+
+/// What threads for hashing count.
+#[derive(Clone)]
+pub struct Hashing {
+    /// From when a job was taken in to when a thread took it.
+    pub waits: Latency,
+    /// Jobs refused, every place being taken.
+    pub refused: IntCounter,
+}
+
+/// In no registry: for who hashes without serving.
+impl Default for Hashing {
+    fn default() -> Self {
+        Metrics::new().hashing
+    }
+}
+
+/// Operations of the store.
+pub struct Operations {
+    times: HistogramVec,
+    errors: Counts,
+}
+
+impl Operations {
+    /// The store was asked for `operation`, one of [`figures::OPERATIONS`], and answered after so long; `failed` is the
+    /// kind of its error.
+    pub fn observe(&self, operation: &'static str, took: Duration, failed: Option<&'static str>) {
+        assert_known(&figures::STORE_TIMES, &[operation]);
+        self.times.with_label_values(&[operation]).observe(took.as_secs_f64());
+        if let Some(kind) = failed {
+            self.errors.count(kind);
+        }
     }
 }
 
@@ -184,6 +322,7 @@ pub struct Comparisons(IntCounterVec);
 impl Comparisons {
     /// One more of this `route`, which would have come to `verdict`, while `upstream` is what became of it.
     pub fn count(&self, route: &str, verdict: &'static str, upstream: &'static str) {
+        assert_known(&figures::OBSERVED, &[route, verdict, upstream]);
         self.0.with_label_values(&[route, verdict, upstream]).inc();
     }
 }
@@ -221,181 +360,79 @@ impl Drop for Held {
     }
 }
 
-const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "other"];
-const CLASSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "none"];
-
-type Cells = [[OnceLock<IntCounter>; CLASSES.len()]; METHODS.len()];
-
-/// The figures of one route. Counting looks no label up after the first request of a kind.
-pub struct RouteMetrics {
-    name: Box<str>,
-    requests: IntCounterVec,
-    cells: Cells,
-    durations: Histogram,
+/// Sets a gauge to a size, as far as it can be told.
+pub fn set(gauge: &IntGauge, size: u64) {
+    gauge.set(i64::try_from(size).unwrap_or(i64::MAX));
 }
 
-impl RouteMetrics {
-    /// The route's name, or our own endpoint's.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
+/// In builds for tests, panics for a word that the page does not know.
+fn assert_known(figure: &Figure, values: &[&str]) {
+    debug_assert!(
+        figure.labels.iter().zip(values).all(|(label, value)| match label.values {
+            Values::Words(words) => words.contains(value),
+            Values::Named(_) => true,
+        }),
+        "{values:?} are no words of {}",
+        figure.name
+    );
+}
 
-    /// One request answered; without a status when the client was gone before.
-    pub fn answered(&self, method: &Method, status: Option<StatusCode>, took: Duration) {
-        let method = METHODS.iter().position(|known| *known == method.as_str()).unwrap_or(METHODS.len() - 1);
-        let class = match status.map(|status| status.as_u16() / 100) {
-            Some(class @ 1..=5) => usize::from(class) - 1,
-            _ => CLASSES.len() - 1,
-        };
-        if let (Some(cell), Some(method), Some(class)) =
-            (self.cells.get(method).and_then(|row| row.get(class)), METHODS.get(method), CLASSES.get(class))
-        {
-            cell.get_or_init(|| self.requests.with_label_values(&[&*self.name, method, class])).inc();
-        }
-        self.durations.observe(took.as_secs_f64());
-    }
+fn opts(figure: &Figure) -> Opts {
+    Opts::new(figure.name, figure.help)
+}
+
+fn buckets(figure: &Figure, bounds: &[f64]) -> HistogramOpts {
+    HistogramOpts::from(opts(figure)).buckets(bounds.to_vec())
+}
+
+fn labels(figure: &Figure) -> Vec<&'static str> {
+    figure.labels.iter().map(|label| label.name).collect()
 }
 
 /// Makes figures and puts them into the registry.
-struct Maker(Registry);
+struct Maker {
+    registry: Registry,
+    figures: Vec<&'static Figure>,
+}
 
 impl Maker {
-    #[expect(clippy::expect_used, reason = "names and labels are constants of this file, made by every test of it")]
-    fn keep<C: Collector + Clone + 'static>(&self, made: prometheus::Result<C>) -> C {
-        let figure = made.expect("a valid name, help and labels");
-        self.0.register(Box::new(figure.clone())).expect("a name of its own");
-        figure
+    #[expect(clippy::expect_used, reason = "names and labels are constants of `figures`, made by every test")]
+    fn keep<C: Collector + Clone + 'static>(&mut self, figure: &'static Figure, made: prometheus::Result<C>) -> C {
+        let made = made.expect("a valid name, help and labels");
+        self.registry.register(Box::new(made.clone())).expect("a name of its own");
+        self.figures.push(figure);
+        made
     }
 
-    fn gauge(&self, name: &str, help: &str) -> IntGauge {
-        self.keep(IntGauge::new(name, help))
+    fn gauge(&mut self, figure: &'static Figure) -> Gauge {
+        self.keep(figure, Gauge::with_opts(opts(figure)))
     }
 
-    fn counter(&self, name: &str, help: &str) -> IntCounter {
-        self.keep(IntCounter::new(name, help))
+    fn int_gauge(&mut self, figure: &'static Figure) -> IntGauge {
+        self.keep(figure, IntGauge::with_opts(opts(figure)))
     }
 
-    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
-        self.keep(IntCounterVec::new(Opts::new(name, help), labels))
+    fn gauges(&mut self, figure: &'static Figure) -> GaugeVec {
+        self.keep(figure, GaugeVec::new(opts(figure), &labels(figure)))
     }
 
-    fn counts(&self, name: &str, help: &str, label: &str) -> Counts {
-        Counts(self.counters(name, help, &[label]))
+    fn counter(&mut self, figure: &'static Figure) -> IntCounter {
+        self.keep(figure, IntCounter::with_opts(opts(figure)))
+    }
+
+    fn counters(&mut self, figure: &'static Figure) -> IntCounterVec {
+        self.keep(figure, IntCounterVec::new(opts(figure), &labels(figure)))
+    }
+
+    fn histograms(&mut self, figure: &'static Figure, bounds: &[f64]) -> HistogramVec {
+        self.keep(figure, HistogramVec::new(buckets(figure, bounds), &labels(figure)))
+    }
+
+    fn counts(&mut self, figure: &'static Figure) -> Counts {
+        let all = self.counters(figure);
+        Counts::below(figure, &all, None)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn lines(metrics: &Metrics, prefix: &str) -> Vec<String> {
-        metrics.render().unwrap().lines().filter(|line| line.starts_with(prefix)).map(str::to_owned).collect()
-    }
-
-    #[test]
-    fn requests_are_counted_by_route_method_and_class_and_timed_by_route() {
-        let metrics = Metrics::new();
-        let orders = metrics.route("shop.example/orders/");
-        orders.answered(&Method::GET, Some(StatusCode::OK), Duration::from_millis(3));
-        orders.answered(&Method::GET, Some(StatusCode::CREATED), Duration::from_millis(4));
-        orders.answered(&Method::GET, Some(StatusCode::BAD_GATEWAY), Duration::from_secs(2));
-        metrics.route("none").answered(&Method::POST, None, Duration::ZERO);
-        assert_eq!(
-            lines(&metrics, "passgate_requests_total"),
-            [
-                r#"passgate_requests_total{method="GET",route="shop.example/orders/",status="2xx"} 2"#,
-                r#"passgate_requests_total{method="GET",route="shop.example/orders/",status="5xx"} 1"#,
-                r#"passgate_requests_total{method="POST",route="none",status="none"} 1"#,
-            ]
-        );
-        let seconds = "passgate_request_duration_seconds";
-        assert_eq!(
-            lines(&metrics, &format!("{seconds}_count")),
-            [
-                format!(r#"{seconds}_count{{route="none"}} 1"#),
-                format!(r#"{seconds}_count{{route="shop.example/orders/"}} 3"#)
-            ]
-        );
-    }
-
-    #[test]
-    fn a_client_cannot_make_new_series_by_inventing_methods() {
-        let metrics = Metrics::new();
-        let route = metrics.route("/");
-        for n in 0..1000 {
-            let method = Method::from_bytes(format!("M{n}").as_bytes()).unwrap();
-            route.answered(&method, Some(StatusCode::METHOD_NOT_ALLOWED), Duration::ZERO);
-        }
-        assert_eq!(
-            lines(&metrics, "passgate_requests_total"),
-            [r#"passgate_requests_total{method="other",route="/",status="4xx"} 1000"#]
-        );
-    }
-
-    #[test]
-    fn two_routes_of_one_name_share_their_figures() {
-        let metrics = Metrics::new();
-        for route in [metrics.route("/"), metrics.route("/")] {
-            route.answered(&Method::GET, Some(StatusCode::OK), Duration::ZERO);
-        }
-        assert_eq!(
-            lines(&metrics, "passgate_requests_total"),
-            [r#"passgate_requests_total{method="GET",route="/",status="2xx"} 2"#]
-        );
-    }
-
-    #[test]
-    fn what_is_held_counts_until_dropped() {
-        let metrics = Metrics::new();
-        let request = metrics.request_started();
-        let connections = [metrics.connection_opened(), metrics.connection_opened()];
-        assert_eq!(lines(&metrics, "passgate_requests_in_flight"), ["passgate_requests_in_flight 1"]);
-        assert_eq!(lines(&metrics, "passgate_connections_open"), ["passgate_connections_open 2"]);
-        drop((request, connections));
-        assert_eq!(lines(&metrics, "passgate_requests_in_flight"), ["passgate_requests_in_flight 0"]);
-        assert_eq!(lines(&metrics, "passgate_connections_open"), ["passgate_connections_open 0"]);
-    }
-
-    #[test]
-    fn every_other_figure_moves_when_its_thing_happens() {
-        let metrics = Metrics::new();
-        metrics.authn.count("expired");
-        metrics.refused.count("dot_segment");
-        metrics.observed.count("/old/", "expired", "served");
-        metrics.headers_dropped.inc_by(4);
-        metrics.token_cache_hits.inc();
-        metrics.token_cache_misses.inc_by(2);
-        metrics.sign_ins.count("ok");
-        metrics.sign_ups.count("email_taken");
-        metrics.refreshes.count("theft");
-        metrics.throttled("sign_in", "per_source");
-        metrics.hashes_waiting.set(3);
-        metrics.hashes_running.set(1);
-        metrics.store.set(Health::ReadOnly);
-        metrics.store.set(Health::Reachable);
-        metrics.change_log_age.set(1.5);
-        let text = metrics.render().unwrap();
-        for line in [
-            r#"passgate_authn_total{outcome="expired"} 1"#,
-            r#"passgate_refused_total{reason="dot_segment"} 1"#,
-            r#"passgate_observed_total{route="/old/",upstream="served",verdict="expired"} 1"#,
-            "passgate_headers_dropped_total 4",
-            r#"passgate_token_cache_total{result="hit"} 1"#,
-            r#"passgate_token_cache_total{result="miss"} 2"#,
-            r#"passgate_sign_ins_total{outcome="ok"} 1"#,
-            r#"passgate_sign_ups_total{outcome="email_taken"} 1"#,
-            r#"passgate_refreshes_total{outcome="theft"} 1"#,
-            r#"passgate_throttled_total{limit="per_source",what="sign_in"} 1"#,
-            "passgate_hashes_waiting 3",
-            "passgate_hashes_running 1",
-            "passgate_store_up 1",
-            r#"passgate_store_state{state="reachable"} 1"#,
-            r#"passgate_store_state{state="read-only"} 0"#,
-            r#"passgate_store_state{state="unreachable"} 0"#,
-            "passgate_change_log_age_seconds 1.5",
-            concat!(r#"passgate_build_info{version=""#, env!("CARGO_PKG_VERSION"), r#""} 1"#),
-        ] {
-            assert!(text.lines().any(|have| have == line), "{line} is missing of\n{text}");
-        }
-    }
-}
+mod tests;

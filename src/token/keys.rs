@@ -3,7 +3,7 @@
 pub mod by_hand;
 pub mod reseal;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -239,6 +239,16 @@ impl KeyRing {
         self.set.load().generation
     }
 
+    /// How far the rotation is at `now`; `None` without a key that signs.
+    pub fn progress(&self, now: Timestamp) -> Option<Progress> {
+        let set = self.set.load();
+        let starts = set.keys.iter().map(|key| key.term.signs_from);
+        let at = rotation::current(starts.clone(), now)?;
+        let current = starts.clone().nth(at)?;
+        let next = starts.clone().nth(at + 1).unwrap_or(current + self.settings.rotate_every);
+        Some(Progress { signing: now.since(current), left: next.since(now), overdue: now.since(next) })
+    }
+
     /// The JWK Set (RFC 7517) as served: next, current and previous keys.
     pub fn jwks(&self) -> Bytes {
         self.set.load().jwks.clone()
@@ -248,6 +258,17 @@ impl KeyRing {
     pub const fn settings(&self) -> &Settings {
         &self.settings
     }
+}
+
+/// How far the rotation of signing keys is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// For how long the current key has been signing.
+    pub signing: Duration,
+    /// How long it will be until the next one does: the one that is published, or else the one that is to be made.
+    pub left: Duration,
+    /// For how long there should have been one.
+    pub overdue: Duration,
 }
 
 impl KeySet {

@@ -6,6 +6,7 @@ mod deployment;
 mod django;
 mod express;
 mod fastapi;
+mod grafana;
 mod yaml;
 
 use std::{

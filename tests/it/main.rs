@@ -22,6 +22,7 @@ mod examples;
 mod failover;
 mod house_rules;
 mod import;
+mod metrics;
 mod operations;
 mod outage;
 mod pages;

@@ -7,6 +7,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 mod audit;
 mod endpoints;
 mod links;
+mod metrics;
 mod readme;
 mod shell;
 

@@ -21,6 +21,7 @@ use passgate::{
     config,
     provider::{Error, Identity, Kind, Presented, Providers},
     secret::Secret,
+    telemetry::metrics::Metrics,
 };
 
 use crate::support::provider::NOW;
@@ -37,7 +38,7 @@ fn checker(entries: &[&str]) -> Checker {
     let yaml = format!("upstreams: {{ app: whoami }}\nroutes: [{{ upstream: app }}]\nproviders:\n  {providers}\n");
     let settings = config::parse(&yaml, "test.yaml", std::iter::empty()).unwrap_or_else(|report| panic!("{report}"));
     let clock = Clock::manual(Timestamp::from_seconds(NOW));
-    Checker { providers: Providers::new(settings.providers, clock.clone()).unwrap(), clock }
+    Checker { providers: Providers::new(settings.providers, clock.clone(), &Metrics::new()).unwrap(), clock }
 }
 
 impl Checker {

@@ -73,6 +73,8 @@ impl OAuth {
         let failed = |error: &ConvertError| {
             if let Some(reason) = error.reason() {
                 caller.conversion_failed(provider, &client.id, reason);
+            } else if matches!(error, ConvertError::OAuth(Error::Store(_))) {
+                caller.metrics.sign_ins.count("unavailable");
             }
         };
         // The name is the client's own word until it is a provider's.

@@ -43,14 +43,21 @@ pub(super) async fn exchange(oauth: &Arc<OAuth>, request: &TokenRequest<'_>, cal
             caller.sign_in_failed(&client.id, Some(failure));
             return Err(REFUSED);
         }
-        Err(SignInError::Busy(busy)) => return Err(busy.into()),
-        Err(SignInError::Store(error)) => return Err(error.into()),
+        Err(SignInError::Busy(busy)) => {
+            caller.metrics.sign_ins.count("busy");
+            return Err(busy.into());
+        }
+        Err(SignInError::Store(error)) => {
+            caller.metrics.sign_ins.count("unavailable");
+            return Err(error.into());
+        }
     };
     let (handle, session) = oauth.new_session(&client, scope, caller);
     let step = {
         let (oauth, caller) = (Arc::clone(oauth), caller.clone());
         async move {
-            let start = oauth.store.create_session(account.id, account.epoch, &session).await?;
+            let start = oauth.store.create_session(account.id, account.epoch, &session).await;
+            let start = start.inspect_err(|_| caller.metrics.sign_ins.count("unavailable"))?;
             match &start {
                 Some(start) => caller.signed_in(account.id, &session.client, start.session.id),
                 // Deactivated, or given another password, since the password was checked.

@@ -40,7 +40,8 @@ pub(super) async fn exchange(oauth: &Arc<OAuth>, request: &TokenRequest<'_>, cal
 
 /// Moves the session on, and tells the audit log what came of it.
 async fn rotate(oauth: Arc<OAuth>, presented: Presented, caller: Caller) -> Result<Rotation, StoreError> {
-    let rotation = oauth.store.rotate_session(&presented, &oauth.sessions).await?;
+    let rotation = oauth.store.rotate_session(&presented, &oauth.sessions).await;
+    let rotation = rotation.inspect_err(|_| caller.refreshed("unavailable"))?;
     match &rotation {
         Rotation::Theft { account } => {
             caller.refresh_theft(*account, &presented.client, presented.sid);

@@ -42,6 +42,22 @@ async fn the_first_start_makes_one_key_and_the_second_start_finds_it() {
 }
 
 #[tokio::test]
+async fn how_far_the_rotation_is_is_told_by_the_key_that_signs() {
+    let store = TestStore::fresh().await;
+    let ring = ring(&store, settings(&[])).await;
+    let began = store.keys().await.unwrap()[0].signs_from;
+    let due = began + MONTHS;
+    let told = |now: Timestamp| ring.progress(now).map(|keys| (keys.signing, keys.left, keys.overdue));
+    assert_eq!(told(began), Some((Duration::ZERO, MONTHS, Duration::ZERO)));
+    let late = due + 2 * HOUR;
+    assert_eq!(told(late), Some((MONTHS + 2 * HOUR, Duration::ZERO, 2 * HOUR)), "nobody made one");
+    ring.refresh(late).await.unwrap();
+    assert_eq!(told(late), Some((MONTHS + 2 * HOUR, HOUR, Duration::ZERO)), "it is published first");
+    assert_eq!(told(late + HOUR).unwrap().0, Duration::ZERO);
+    assert_eq!(told(began - HOUR), None);
+}
+
+#[tokio::test]
 async fn a_key_is_published_before_it_signs_and_verifies_after_it_stopped() {
     let store = TestStore::fresh().await;
     let ring = ring(&store, settings(&[])).await;

@@ -8,7 +8,7 @@ use super::{yaml::documents, *};
 /// Long enough for any of them.
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
-fn text(path: &str) -> String {
+pub fn text(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path))
         .unwrap_or_else(|error| panic!("{path}: {error}"))
 }
