@@ -107,6 +107,9 @@ async fn first_client(
     }
     let credentials = token::credentials(headers, fields)?;
     let named = credentials.id.is_some() || credentials.secret.is_some();
+    if !named && credentials.named().is_none() {
+        return Ok(api.oauth.clients.first_configured(Grant::Password));
+    }
     match api.oauth.authenticate(&credentials, caller).await {
         Ok(client) if client.may_use(Grant::Password) => Ok(Some(client)),
         Ok(_) => Err(oauth::Error::UnauthorizedClient),

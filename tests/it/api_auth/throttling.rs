@@ -270,6 +270,15 @@ async fn the_secret_of_a_client_cannot_be_guessed_wherever_it_is_shown() {
 }
 
 #[tokio::test]
+async fn who_signs_up_and_names_no_client_has_failed_to_prove_none() {
+    let gateway = behind_a_proxy(&[("limits.sign_in.per_account_and_source", "2/1m")]).await;
+    for n in 0..4 {
+        let answer = post_from(&gateway, "203.0.113.9", CREATE, &person(&format!("vera-{n}@example.test"))).await;
+        assert_eq!(answer.status, 201, "{}", text(&answer));
+    }
+}
+
+#[tokio::test]
 async fn peers_of_our_own_network_share_no_count_until_a_proxy_is_named() {
     let gateway = Gateway::start_with(&[
         ("limits.sign_in.per_source", "2/1m"),
