@@ -223,21 +223,11 @@ fn bearer(value: &HeaderValue) -> Result<Option<&[u8]>, Rejection> {
     if !scheme.eq_ignore_ascii_case(b"bearer") {
         return Ok(None);
     }
-    let (token, mut rest) = first_word(rest);
+    let (token, rest) = first_word(rest);
     if token.is_empty() {
         return Err(Rejection::NoToken);
     }
-    let mut more = 0;
-    loop {
-        match first_word(rest) {
-            ([], _) => break,
-            (_, after) => {
-                rest = after;
-                more += 1;
-            }
-        }
-    }
-    match more {
+    match rest.split(|byte| matches!(byte, b' ' | b'\t')).filter(|word| !word.is_empty()).count() {
         0 => Ok(Some(token)),
         1 => Err(Rejection::TwoWords),
         _ => Err(Rejection::ManyWords),

@@ -4,9 +4,8 @@ mod log;
 mod operator;
 
 use std::{
-    io::Write,
     net::TcpListener,
-    process::{Output, Stdio},
+    process::Output,
     time::{Duration, Instant},
 };
 
@@ -15,7 +14,7 @@ use tokio::io::AsyncWriteExt;
 
 use crate::support::{
     Answer, answer, exchange,
-    process::{Serving, configuration, free_port, passgate, stderr, stdout},
+    process::{Serving, configuration, fed, free_port, passgate, stderr, stdout},
 };
 
 fn directory_with(yaml: &str) -> tempfile::TempDir {
@@ -25,16 +24,7 @@ fn directory_with(yaml: &str) -> tempfile::TempDir {
 }
 
 fn run(directory: &tempfile::TempDir, arguments: &[&str], input: &str) -> Output {
-    let mut child = passgate()
-        .current_dir(directory.path())
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    child.wait_with_output().unwrap()
+    fed(passgate().current_dir(directory.path()).args(arguments), input)
 }
 
 async fn sign_in(address: std::net::SocketAddr, email: &str, password: &str) -> Answer {

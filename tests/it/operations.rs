@@ -3,7 +3,7 @@
 use std::{
     net::SocketAddr,
     path::Path,
-    process::{Output, Stdio},
+    process::Output,
     time::{Duration, Instant},
 };
 
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::support::{
     Answer, PASSWORD, RedisServer, Tokens, exchange,
-    process::{Serving, configuration, free_port, passgate, stderr, stdout},
+    process::{Serving, configuration, fed, free_port, passgate, stderr, stdout},
 };
 
 /// A running gateway acts on the command line at once; this is for a busy machine.
@@ -128,18 +128,7 @@ impl Site {
 }
 
 fn command(directory: &Path, arguments: &[&str], input: &str) -> Output {
-    use std::io::Write as _;
-    let mut child = passgate()
-        .current_dir(directory)
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // One that reads nothing may be gone already.
-    _ = writeln!(child.stdin.take().unwrap(), "{input}");
-    child.wait_with_output().unwrap()
+    fed(passgate().current_dir(directory).args(arguments), &format!("{input}\n"))
 }
 
 async fn get(address: SocketAddr, path: &str, bearer: Option<&str>) -> Answer {

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use super::{directory_with, get, run, sign_in};
 use crate::support::{
     Answer, Tokens, exchange,
-    process::{Serving, configuration, free_port, passgate, stderr, stdout},
+    process::{Serving, configuration, fed, free_port, passgate, stderr, stdout},
 };
 
 const PASSWORD: &str = "correct-horse-7";
@@ -148,9 +148,7 @@ fn at_a_terminal(directory: &TempDir, environment: &[(&str, &str)], arguments: &
     let mut script = Command::new("script");
     script.args(["--quiet", "--return", "--command", &line, "/dev/null"]).current_dir(directory.path());
     script.env_clear().env("PATH", "/usr/bin:/bin").env("TERM", "xterm").envs(environment.iter().copied());
-    let mut child = script.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    std::io::Write::write_all(&mut child.stdin.take().unwrap(), input.as_bytes()).unwrap();
-    child.wait_with_output().unwrap()
+    fed(&mut script, input)
 }
 
 #[test]
