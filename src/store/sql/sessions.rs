@@ -132,9 +132,14 @@ pub(super) async fn create(
     epoch: Epoch,
     new: &NewSession,
 ) -> Result<Option<SessionStart>, StoreError> {
-    let Some(account) = accounts::find(&mut step.connection, account).await? else {
-        return Ok(None);
-    };
+    let found = sqlx::query(
+        "SELECT *, (SELECT count(*) FROM sessions WHERE account = accounts.id) AS sessions FROM accounts WHERE id = ?",
+    )
+    .bind(account.to_string())
+    .fetch_optional(&mut step.connection)
+    .await?;
+    let Some(row) = found else { return Ok(None) };
+    let (account, others) = (accounts::account(&row)?, row.try_get("sessions")?);
     if !account.active || account.epoch != epoch {
         return Ok(None);
     }
@@ -157,27 +162,23 @@ pub(super) async fn create(
     .bind(&session.user_agent)
     .execute(&mut step.connection)
     .await?;
-    make_room(step, &session).await?;
+    make_room(step, &session, others).await?;
     if let Some(source) = new.source {
         sources::remember(step, account.id, source).await?;
     }
     Ok(Some(SessionStart { access_expires_at: session.access_expires_at, session, account, now }))
 }
 
-/// Ends what the account has too many of, beside the one that was just made.
-async fn make_room(step: &mut Step, new: &Session) -> Result<(), StoreError> {
-    let account = new.account.to_string();
-    let count: u32 = sqlx::query_scalar("SELECT count(*) FROM sessions WHERE account = ?")
-        .bind(&account)
-        .fetch_one(&mut step.connection)
-        .await?;
-    if count <= MOST_SESSIONS {
+/// Ends what the account has too many of, beside the one that was just made. It had so many `others`.
+async fn make_room(step: &mut Step, new: &Session, others: u32) -> Result<(), StoreError> {
+    let too_many = (others + 1).saturating_sub(MOST_SESSIONS);
+    if too_many == 0 {
         return Ok(());
     }
     let rows = sqlx::query("SELECT * FROM sessions WHERE account = ? AND sid <> ? ORDER BY rotated_at, sid LIMIT ?")
-        .bind(&account)
+        .bind(new.account.to_string())
         .bind(new.id.to_string())
-        .bind(count - MOST_SESSIONS)
+        .bind(too_many)
         .fetch_all(&mut step.connection)
         .await?;
     for row in &rows {
