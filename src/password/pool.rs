@@ -90,7 +90,10 @@ impl Pool {
         let pool = Self(Arc::new(Shared { state: Mutex::default(), queued: Condvar::new(), places, figures }));
         for number in 0..threads {
             let shared = Arc::clone(&pool.0);
-            thread::Builder::new().name(format!("hash-{number}")).spawn(move || shared.work())?;
+            thread::Builder::new().name(format!("hash-{number}")).spawn(move || {
+                give_way();
+                shared.work();
+            })?;
         }
         Ok(pool)
     }
@@ -119,6 +122,20 @@ impl Pool {
     /// Jobs being worked at.
     pub(super) fn running(&self) -> usize {
         self.0.lock().running
+    }
+}
+
+/// How much lower the priority of the threads is than that of those that answer requests: ten steps, at which a core
+/// that could do nothing but forward requests still gives a tenth of its time to hashing.
+#[cfg(target_os = "linux")]
+const NICENESS: i32 = 10;
+
+/// Lets requests go before hashes, on this thread. Linux alone has a niceness of threads; elsewhere it would be the
+/// whole process's.
+fn give_way() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::nice(NICENESS) {
+        tracing::warn!(%error, "hashes are computed at the priority of requests");
     }
 }
 
