@@ -14,9 +14,9 @@ mod trace;
 #[cfg(test)]
 mod testing;
 
-use std::{net::IpAddr, sync::Arc};
+use std::{mem, net::IpAddr, sync::Arc};
 
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, request};
 use ipnet::IpNet;
 use pingora::http::RequestHeader;
 
@@ -113,6 +113,17 @@ impl Clean {
     }
 }
 
+/// Changes the fields of a request whose target has one spelling. Their names then have one, too: small letters, as HTTP/2
+/// has them, and as HAProxy and Envoy forward them. That upstreams could see how a client spelt a name would cost every
+/// request a second map of names, which pingora fills by parsing each name again.
+pub fn change<T>(request: &mut RequestHeader, change: impl FnOnce(&mut HeaderMap) -> T) -> T {
+    let (empty, ()) = Request::new(()).into_parts();
+    let mut parts: request::Parts = mem::replace(request, empty.into()).into();
+    let outcome = change(&mut parts.headers);
+    *request = parts.into();
+    outcome
+}
+
 /// Judges a request head and takes out of it what the client has no right to send.
 ///
 /// `raw` is the head as received on HTTP/1. The order is policy: where the message ends comes first, then what it
@@ -135,9 +146,11 @@ pub fn clean(
     let trace = trace::read(trusted, &request.headers);
 
     target.write(request)?;
-    host.write(request)?;
-    changes.write(request)?;
-    trace.write(request);
+    change(request, |headers| {
+        changes.write(headers);
+        trace.write(headers);
+        host.write(headers)
+    })?;
 
     Ok(Clean {
         path: target.path,

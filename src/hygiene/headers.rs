@@ -123,14 +123,13 @@ fn joined_cookie(headers: &HeaderMap) -> Result<Option<HeaderValue>, Refusal> {
 
 impl Changes {
     /// Makes the changes.
-    pub(super) fn write(&self, request: &mut RequestHeader) -> Result<(), Refusal> {
+    pub(super) fn write(&self, headers: &mut HeaderMap) {
         for name in &self.remove {
-            request.remove_header(name);
+            headers.remove(name);
         }
         if let Some(cookie) = &self.cookie {
-            request.insert_header(header::COOKIE, cookie.clone()).map_err(|_| BAD_COOKIE)?;
+            headers.insert(header::COOKIE, cookie.clone());
         }
-        Ok(())
     }
 }
 

@@ -5,7 +5,7 @@ use std::{
     net::{Ipv4Addr, Ipv6Addr},
 };
 
-use http::{StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use pingora::http::{RequestHeader, authority::raw_target_authority};
 
 use super::{Refusal, Settings};
@@ -58,10 +58,10 @@ pub(super) fn read(settings: &Settings, request: &RequestHeader) -> Result<Host,
 }
 
 impl Host {
-    /// Puts A-labels into `request` where it had none.
-    pub(super) fn write(&self, request: &mut RequestHeader) -> Result<(), Refusal> {
+    /// Puts A-labels into the fields of a request where it had none.
+    pub(super) fn write(&self, headers: &mut HeaderMap) -> Result<(), Refusal> {
         if self.respelt {
-            request.insert_header(header::HOST, self.authority.as_str()).map_err(|_| INVALID)?;
+            headers.insert(header::HOST, HeaderValue::from_str(&self.authority).map_err(|_| INVALID)?);
         }
         Ok(())
     }

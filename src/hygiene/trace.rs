@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use pingora::http::RequestHeader;
 use uuid::Uuid;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -40,10 +39,10 @@ pub(super) fn read(trusted: bool, headers: &HeaderMap) -> Trace {
 }
 
 impl Trace {
-    /// Takes out of `request` the state of a trace that does not go on.
-    pub(super) fn write(&self, request: &mut RequestHeader) {
+    /// Takes out of the fields of a request the state of a trace that does not go on.
+    pub(super) fn write(&self, headers: &mut HeaderMap) {
         if !self.continued {
-            request.remove_header(&TRACE_STATE);
+            headers.remove(&TRACE_STATE);
         }
     }
 }
@@ -88,6 +87,8 @@ fn new_traceparent(trace: Uuid) -> HeaderValue {
 
 #[cfg(test)]
 mod tests {
+    use pingora::http::RequestHeader;
+
     use super::{
         super::{
             request_id,

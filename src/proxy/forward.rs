@@ -1,13 +1,12 @@
 //! The request as the upstream gets it. Everything here is written in `upstream_request_filter`, after pingora
 //! has removed what the client's `Connection` nominates, so that no client can delete what we say.
 
-use http::{HeaderName, HeaderValue, Uri, header, uri::PathAndQuery};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, header, uri::PathAndQuery};
 use pingora::{ErrorType, OrErr, Result, http::RequestHeader};
 
 use super::RequestContext;
 use crate::{
-    authn::Principal,
-    hygiene::Clean,
+    hygiene::{self, Clean},
     route::{Mode, Route},
 };
 
@@ -18,34 +17,42 @@ const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host")
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
+/// As many headers as are written of a usual caller, for which room is made at once.
+const MOST_WRITTEN: usize = 12;
+
 /// Writes what `ctx` decided into an upstream request. Identity comes last: nothing overwrites it.
 pub fn write(request: &mut RequestHeader, ctx: &RequestContext, clean: &Clean, route: &Route) -> Result<()> {
     strip_prefix(request, clean, route)?;
-    if !route.passes_bearer() && carries_bearer(request) {
-        request.remove_header(&header::AUTHORIZATION);
-    }
-    if let Some(host) = &ctx.upstream_host {
-        request.insert_header(header::HOST, host)?;
-    }
-    request.insert_header(X_FORWARDED_FOR, clean.forwarded_for.as_str())?;
-    request.insert_header(X_FORWARDED_PROTO, HeaderValue::from_static(clean.scheme))?;
-    request.insert_header(X_FORWARDED_HOST, clean.forwarded_host())?;
-    request.insert_header(X_REQUEST_ID, &*ctx.request_id)?;
-    request.insert_header(TRACEPARENT, &clean.traceparent)?;
-    for (name, value) in &route.set_headers {
-        request.insert_header(name, value)?;
-    }
-    // Where we refuse nobody, our word stands for nothing.
-    if route.mode == Mode::Enforce
-        && let Some(principal) = ctx.principal.as_deref()
-    {
-        identify(request, principal)?;
-    }
-    Ok(())
+    hygiene::change(request, |headers| {
+        headers.try_reserve(MOST_WRITTEN).or_err(ErrorType::InvalidHTTPHeader, "too many headers")?;
+        if !route.passes_bearer() && carries_bearer(headers) {
+            headers.remove(header::AUTHORIZATION);
+        }
+        if let Some(host) = &ctx.upstream_host {
+            headers.insert(header::HOST, host.clone());
+        }
+        headers.insert(X_FORWARDED_FOR, value(&clean.forwarded_for)?);
+        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(clean.scheme));
+        headers.insert(X_FORWARDED_HOST, value(clean.forwarded_host())?);
+        headers.insert(X_REQUEST_ID, value(&ctx.request_id)?);
+        headers.insert(TRACEPARENT, clean.traceparent.clone());
+        for (name, value) in &route.set_headers {
+            headers.insert(name, value.clone());
+        }
+        // Where we refuse nobody, our word stands for nothing.
+        if route.mode == Mode::Enforce
+            && let Some(principal) = ctx.principal.as_deref()
+        {
+            for (name, value) in principal.headers.iter() {
+                headers.insert(name, value.clone());
+            }
+        }
+        Ok(())
+    })
 }
 
-fn identify(request: &mut RequestHeader, principal: &Principal) -> Result<()> {
-    principal.headers.iter().try_for_each(|(name, value)| request.insert_header(name, value))
+fn value(text: &str) -> Result<HeaderValue> {
+    HeaderValue::from_str(text).or_err(ErrorType::InvalidHTTPHeader, "a value that we write")
 }
 
 fn strip_prefix(request: &mut RequestHeader, clean: &Clean, route: &Route) -> Result<()> {
@@ -62,9 +69,8 @@ fn strip_prefix(request: &mut RequestHeader, clean: &Clean, route: &Route) -> Re
     Ok(())
 }
 
-fn carries_bearer(request: &RequestHeader) -> bool {
-    request
-        .headers
+fn carries_bearer(headers: &HeaderMap) -> bool {
+    headers
         .get(header::AUTHORIZATION)
         .and_then(|value| value.as_bytes().trim_ascii_start().get(..6))
         .is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer"))

@@ -47,7 +47,7 @@ fn told(lines: Vec<Value>) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn the_upstream_receives_what_the_client_sent_to_the_byte_but_for_what_is_never_passed_on() {
+async fn the_upstream_receives_what_the_client_sent_but_for_what_is_never_passed_on_and_how_names_were_spelt() {
     let gateway = observing().await;
     let token = gateway.sign_up("ada@example.com").await.access;
     let good = format!("bEARER  {token}");
@@ -74,8 +74,8 @@ async fn the_upstream_receives_what_the_client_sent_to_the_byte_but_for_what_is_
             [
                 format!("PUT {path} HTTP/1.1").as_str(),
                 "Host: shop.example",
-                format!("aUTHORIZATION: {authorization}").as_str(),
-                "Cookie: sessionid=s",
+                format!("authorization: {authorization}").as_str(),
+                "cookie: sessionid=s",
                 "Content-Length: 5",
             ]
         );
