@@ -1,7 +1,7 @@
 //! Identity headers: what upstreams are told of the caller. Taking out what a client sent under these names is
 //! [`hygiene`](crate::hygiene)'s; that these are written last is the proxy's.
 
-use std::{ops::Range, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
@@ -27,22 +27,31 @@ pub struct Settings {
     pub unverified_email: bool,
 }
 
-/// Identity headers of one caller. The names are shared with those of all others, and the values are parts of one text.
+/// Identity headers of one caller. The names are shared with those of all others, and the values are parts of one text:
+/// most of what the verified-token cache holds are these.
 pub struct Headers {
     names: Arc<[HeaderName]>,
-    values: Box<[Option<HeaderValue>]>,
+    text: Bytes,
+    /// Where in the text each value ends; the next one begins there.
+    ends: Box<[usize]>,
 }
 
 impl Headers {
     /// In the order of the configuration.
-    pub fn iter(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
-        self.names.iter().zip(&self.values).filter_map(|(name, value)| Some((name, value.as_ref()?)))
+    pub fn iter(&self) -> impl Iterator<Item = (&HeaderName, HeaderValue)> {
+        let mut start = 0;
+        self.names.iter().zip(&self.ends).filter_map(move |(name, end)| {
+            let place = start..*end;
+            start = *end;
+            let value =
+                if place.is_empty() { None } else { HeaderValue::from_maybe_shared(self.text.slice(place)).ok() };
+            Some((name, value?))
+        })
     }
 
     /// What they take in memory beyond their own size, near enough.
     pub fn bytes(&self) -> usize {
-        let text = self.values.iter().flatten().map(HeaderValue::len).sum::<usize>();
-        size_of_val(&*self.values) + text + SHARING
+        size_of_val(&*self.ends) + self.text.len() + SHARING
     }
 }
 
@@ -69,21 +78,18 @@ impl Writer {
     /// of groups would be another list, and no list says least.
     pub fn headers_for(&self, claims: &Claims) -> Headers {
         let mut text = String::new();
-        let mut places = Vec::with_capacity(self.names.len());
+        let mut ends = Vec::with_capacity(self.names.len());
         for (name, claim) in &self.settings.headers {
             let value = self.settings.value(*claim, claims).unwrap_or_default();
-            let start = text.len();
             if value.len() > VALUE_BYTES {
                 tracing::warn!(sub = %claims.subject, header = %name, bytes = value.len(), "identity header left out: over 4 KiB");
             } else {
                 text.push_str(&value);
             }
-            places.push(start..text.len());
+            ends.push(text.len());
         }
         let text = Bytes::from(text.into_bytes().into_boxed_slice());
-        let value = |place: Range<usize>| HeaderValue::from_maybe_shared(text.slice(place)).ok();
-        let values = places.into_iter().map(|place| if place.is_empty() { None } else { value(place) }).collect();
-        Headers { names: Arc::clone(&self.names), values }
+        Headers { names: Arc::clone(&self.names), text, ends: ends.into_boxed_slice() }
     }
 }
 

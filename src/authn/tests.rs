@@ -96,7 +96,7 @@ async fn a_good_token_says_who_is_calling() {
     assert_eq!((&*principal.scope, principal.staff, &*principal.token_id), ("read write", true, &*claims.id));
     assert_eq!((principal.issued_at, principal.expires_at), (claims.issued_at, claims.expires_at));
     let headers: Vec<_> = principal.headers.iter().collect();
-    let [(name, value)] = headers[..] else { panic!("one header") };
+    let [(name, value)] = &headers[..] else { panic!("one header") };
     assert_eq!((name.as_str(), value.to_str().unwrap()), ("x-forwarded-user", &*claims.subject.to_string()));
 }
 

@@ -44,7 +44,7 @@ pub fn write(request: &mut RequestHeader, ctx: &RequestContext, clean: &Clean, r
             && let Some(principal) = ctx.principal.as_deref()
         {
             for (name, value) in principal.headers.iter() {
-                headers.insert(name, value.clone());
+                headers.insert(name, value);
             }
         }
         Ok(())
