@@ -52,4 +52,5 @@ pub mod session;
 pub mod change_log;
 pub mod model;
 pub mod clock;
+pub mod address;
 pub mod secret;

@@ -1,14 +1,12 @@
 //! Who sent a request, by which scheme and under which host, when others stand between: the peer's word counts
 //! only if the peer is trusted.
 
-use std::{
-    fmt::Write,
-    net::{IpAddr, SocketAddr},
-};
+use std::net::{IpAddr, SocketAddr};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{Refusal, Settings, host};
+use crate::address;
 
 const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -32,7 +30,7 @@ pub(super) fn read(settings: &Settings, peer: IpAddr, tls: bool, headers: &Heade
     let scheme = if tls { "https" } else { "http" };
     if !settings.trusts(peer) {
         let disbelieved = headers.contains_key(FOR);
-        return Ok(Origin { source: peer, forwarded_for: peer.to_string(), scheme, host: None, disbelieved });
+        return Ok(Origin { source: peer, forwarded_for: address::text(peer), scheme, host: None, disbelieved });
     }
     let (source, forwarded_for) = chain(settings, peer, headers);
     let host = match last(headers, &HOST) {
@@ -54,24 +52,19 @@ fn chain(settings: &Settings, peer: IpAddr, headers: &HeaderMap) -> (IpAddr, Str
     let mut source = peer;
     let entries = headers.get_all(FOR).iter().rev().flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
     for entry in entries.take(HOPS) {
-        let Some(hop) = address(entry.trim_ascii()) else { break };
+        let Some(hop) = hop(entry.trim_ascii()) else { break };
         source = hop;
         hops.push(hop);
         if !settings.trusts(hop) {
             break;
         }
     }
-    let mut chain = String::with_capacity(hops.len() * 16);
-    for hop in hops.iter().rev() {
-        let separator = if chain.is_empty() { "" } else { ", " };
-        // Writing to a String does not fail.
-        let _ = write!(chain, "{separator}{hop}");
-    }
-    (source, chain)
+    let chain: Vec<_> = hops.iter().rev().map(|hop| address::text(*hop)).collect();
+    (source, chain.join(", "))
 }
 
 /// An address, with or without port and brackets; IPv4 in IPv6 is IPv4.
-fn address(entry: &[u8]) -> Option<IpAddr> {
+fn hop(entry: &[u8]) -> Option<IpAddr> {
     let entry = std::str::from_utf8(entry).ok()?;
     let bare = entry.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(entry);
     let address = bare.parse::<IpAddr>().or_else(|_| entry.parse::<SocketAddr>().map(|address| address.ip())).ok()?;

@@ -4,6 +4,7 @@ use std::{cell::Cell, io::Write, net::IpAddr, sync::OnceLock, time::Duration};
 
 use super::{ACCESS, output::Output};
 use crate::{
+    address,
     clock::{Clock, Timestamp},
     model::AccountId,
 };
@@ -111,7 +112,8 @@ impl Pen {
         if let Some(sub) = access.sub {
             let _ = write!(line, r#","sub":"{sub}""#);
         }
-        let Access { status, source, bytes, duration, .. } = access;
+        let source = address::text(access.source);
+        let Access { status, bytes, duration, .. } = access;
         let (millis, micros) = (duration.as_millis(), duration.subsec_micros() % 1000);
         let _ = write!(
             line,
