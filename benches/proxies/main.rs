@@ -1,7 +1,8 @@
 //! What Passgate costs, beside nginx and HAProxy on the same machine in the same minutes: docs/performance.md.
 //!
 //! `cargo bench --bench proxies -- [SCENARIO…] [--rounds N] [--requests N] [--print-only]`: by default all scenarios,
-//! whose figures go into that page. `make bench` installs what it needs first.
+//! whose figures go into that page. `make bench` installs what it needs first. With `training` alone, nothing is
+//! measured.
 
 #![allow(
     clippy::unwrap_used,
@@ -23,6 +24,7 @@ mod server;
 mod stage;
 mod strace;
 mod tokens;
+mod training;
 mod upstream;
 
 use std::path::Path;
@@ -71,11 +73,16 @@ fn main() {
     if arguments.get(1).is_some_and(|first| first == alone::MARK) {
         return alone::main(&arguments[2..]);
     }
-    let options = Options::of(std::env::args().skip(1));
-    machine::leave_proxy_core();
+    let is_training = arguments.iter().any(|argument| argument == training::NAME);
+    if !is_training {
+        machine::leave_proxy_core();
+    }
     rlimit::increase_nofile_limit(DESCRIPTORS).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(measure(&options));
+    if is_training {
+        return runtime.block_on(training::run());
+    }
+    runtime.block_on(measure(&Options::of(arguments.into_iter().skip(1))));
 }
 
 async fn measure(options: &Options) {

@@ -12,6 +12,8 @@ mod start;
 
 use std::pin::Pin;
 
+pub use sign_ins::sign_in;
+
 use super::{Options, report::Section};
 
 /// Something to be measured.

@@ -14,7 +14,7 @@ use tokio::{
     time::{sleep, sleep_until},
 };
 
-use super::sign_ins::sign_in;
+use super::sign_in;
 use crate::{
     Options,
     load::{Connection, get_as},
