@@ -147,9 +147,10 @@ pub fn clean(
 
     target.write(request)?;
     change(request, |headers| {
+        host.write(headers)?;
         changes.write(headers);
         trace.write(headers);
-        host.write(headers)
+        Ok(())
     })?;
 
     Ok(Clean {

@@ -17,14 +17,14 @@ const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host")
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// As many headers as are written of a usual caller, for which room is made at once.
-const MOST_WRITTEN: usize = 12;
+/// As many headers as are usually written: room for them is made at once.
+const USUALLY_WRITTEN: usize = 12;
 
 /// Writes what `ctx` decided into an upstream request. Identity comes last: nothing overwrites it.
 pub fn write(request: &mut RequestHeader, ctx: &RequestContext, clean: &Clean, route: &Route) -> Result<()> {
     strip_prefix(request, clean, route)?;
     hygiene::change(request, |headers| {
-        headers.try_reserve(MOST_WRITTEN).or_err(ErrorType::InvalidHTTPHeader, "too many headers")?;
+        headers.try_reserve(USUALLY_WRITTEN).or_err(ErrorType::InvalidHTTPHeader, "too many headers")?;
         if !route.passes_bearer() && carries_bearer(headers) {
             headers.remove(header::AUTHORIZATION);
         }
