@@ -73,7 +73,7 @@ fmt: ## format the source
 docs: tools ## build the crate's documentation into target/doc
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(LOCKED) --no-deps --document-private-items
 
-# What a gateway does all day says where its code is worth making fast: 11 % less CPU a request. The profile is of this
+# What a gateway does all day says where its code is worth making fast: an eighth less CPU a request. The profile is of this
 # source and this compiler; another one is of no use, and does no harm.
 PROFILE := $(abspath $(TARGET))/pgo/passgate.profdata
 LLVM = $(shell rustc -vV | sed -n 's/^LLVM version: \([0-9]*\).*/\1/p')

@@ -1,5 +1,7 @@
 //! Accounts in the store, and their sessions.
 
+use std::ops::Range;
+
 use passgate::{
     app::Opened,
     config::Settings,
@@ -47,6 +49,15 @@ pub async fn with_password(opened: &Opened, settings: &Settings, count: usize) -
     (addresses, hash)
 }
 
+/// Sessions of these accounts, which are made for them.
+pub async fn refreshing(opened: &Opened, settings: &Settings, accounts: Range<usize>) -> Vec<Refreshing> {
+    let mut sessions = Vec::new();
+    for n in accounts {
+        sessions.push(Refreshing::begin(opened, settings, n).await);
+    }
+    sessions
+}
+
 async fn insert(opened: &Opened, account: Account, password_hash: Option<String>) {
     let email_key = account.email.clone();
     let new = Enrolment { password_hash, ..Enrolment::of(account, email_key.as_deref()) };
@@ -62,7 +73,7 @@ pub struct Refreshing {
 
 impl Refreshing {
     /// Makes an account and its session.
-    pub async fn begin(opened: &Opened, settings: &Settings, n: usize) -> Self {
+    async fn begin(opened: &Opened, settings: &Settings, n: usize) -> Self {
         let account = account(n);
         let id = account.id;
         insert(opened, account, None).await;

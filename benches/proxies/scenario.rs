@@ -12,7 +12,7 @@ mod start;
 
 use std::pin::Pin;
 
-pub use sign_ins::sign_in;
+pub use self::{refreshes::refresh_all, sign_ins::sign_in};
 
 use super::{Options, report::Section};
 

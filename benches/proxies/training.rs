@@ -5,9 +5,9 @@ use bytes::Bytes;
 use passgate::token::RefreshTokens;
 
 use super::{
-    load::{CONNECTIONS, Clients, Connection, get, get_as, post_token},
-    people::{self, Refreshing},
-    scenario::sign_in,
+    load::{CONNECTIONS, Clients, Connection, get, get_as},
+    people,
+    scenario::{refresh_all, sign_in},
     stage::Stage,
     tokens::{with_bad_signature, with_unknown_key},
     upstream,
@@ -34,10 +34,7 @@ pub async fn run() {
     let (opened, settings) = stage.open().await;
     let refresh_tokens = RefreshTokens::new(&opened.masters, opened.deployment_id);
     let (addresses, _) = people::with_password(&opened, &settings, SIGN_INS).await;
-    let mut sessions = Vec::new();
-    for n in SIGN_INS..SIGN_INS + CONNECTIONS {
-        sessions.push(Refreshing::begin(&opened, &settings, n).await);
-    }
+    let mut sessions = people::refreshing(&opened, &settings, SIGN_INS..SIGN_INS + CONNECTIONS).await;
     opened.store.close().await;
 
     let bearing = |tokens: &[String]| -> Vec<Bytes> { tokens.iter().map(|token| get_as("/orders/7", token)).collect() };
@@ -45,9 +42,8 @@ pub async fn run() {
     let tokens = stage.mint.tokens(CALLERS + NEW);
     let (seen, new) = tokens.split_at(CALLERS);
     let token = &tokens[0];
-    let refused = [get("/orders/7", None), bearing(&[with_unknown_key(token)])[0].clone()];
-    let refused =
-        [&refused[..], &bearing(&["none-of-ours".into(), stage.mint.expired(), with_bad_signature(token)])].concat();
+    let bad = ["none-of-ours".to_owned(), with_unknown_key(token), stage.mint.expired(), with_bad_signature(token)];
+    let refused = [vec![get("/orders/7", None)], bearing(&bad)].concat();
 
     let passgate = stage.passgate().await;
     let mut clients = Clients::connect(passgate.address, CONNECTIONS).await;
@@ -55,11 +51,7 @@ pub async fn run() {
     clients.send(repeated(&[get("/public/7", None)], PUBLIC), 200).await;
     clients.send(bearing(new), 200).await;
     clients.send(repeated(&refused, REFUSED * refused.len()), 401).await;
-    let refreshes = sessions.iter_mut().map(|session| {
-        let tokens = session.next(REFRESHES_OF_EACH, &refresh_tokens);
-        tokens.iter().map(|token| post_token(&format!("grant_type=refresh_token&refresh_token={token}"))).collect()
-    });
-    clients.send_each(refreshes.collect(), 200).await;
+    refresh_all(&mut clients, &mut sessions, &refresh_tokens, REFRESHES_OF_EACH).await;
     let mut connection = Connection::open(passgate.address).await;
     for address in &addresses {
         assert_eq!(connection.ask(&sign_in(address)).await, 200);

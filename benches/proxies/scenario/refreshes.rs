@@ -10,7 +10,7 @@ use crate::{
     Options, alone,
     load::{CONNECTIONS, Clients, post_token},
     machine,
-    people::Refreshing,
+    people::{self, Refreshing},
     report::{Bound, Section},
     rounds::{Series, as_f64, note},
     stage::Stage,
@@ -34,10 +34,7 @@ pub async fn run(options: &Options) -> Section {
     let stage = Stage::set(upstream::start().await).await;
     let (opened, settings) = stage.open().await;
     let tokens = RefreshTokens::new(&opened.masters, opened.deployment_id);
-    let mut sessions = Vec::new();
-    for n in 0..CONNECTIONS {
-        sessions.push(Refreshing::begin(&opened, &settings, n).await);
-    }
+    let mut sessions = people::refreshing(&opened, &settings, 0..CONNECTIONS).await;
     opened.store.close().await;
     let each = (options.requests / PART / CONNECTIONS).max(1);
 
@@ -86,7 +83,12 @@ pub async fn run(options: &Options) -> Section {
 }
 
 /// Refreshes each session so many times, all of them at once; seconds that it took.
-async fn refresh_all(clients: &mut Clients, sessions: &mut [Refreshing], tokens: &RefreshTokens, each: usize) -> f64 {
+pub async fn refresh_all(
+    clients: &mut Clients,
+    sessions: &mut [Refreshing],
+    tokens: &RefreshTokens,
+    each: usize,
+) -> f64 {
     let next = |session: &mut Refreshing| -> Vec<Bytes> {
         session.next(each, tokens).iter().map(|token| refresh(token)).collect()
     };
